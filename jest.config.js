@@ -1,0 +1,21 @@
+const common = {
+  extensionsToTreatAsEsm: ['.ts', '.tsx'],
+  testEnvironment: 'node',
+  transform: {
+    '^.+\\.tsx?$': [
+      '@swc/jest',
+      {
+        jsc: { parser: { syntax: 'typescript', tsx: false }, target: 'es2024' },
+        module: { type: 'es6' },
+      },
+    ],
+  },
+};
+
+/** `unit` stands beside the code; `local` starts real processes on loopback. */
+export default {
+  projects: [
+    { ...common, displayName: 'unit', testMatch: ['<rootDir>/services/**/*.test.ts'] },
+    { ...common, displayName: 'local', testMatch: ['<rootDir>/e2e/local/**/*.test.ts'] },
+  ],
+};

@@ -1,0 +1,195 @@
+/**
+ * Little-endian reading and writing of binary records. A reader throws `KvError CORRUPT` on a short
+ * or oversized field and never allocates more than the bytes at hand; every decoder builds on it.
+ */
+import { KvError } from './errors.ts';
+import { hexOf } from './ids.ts';
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+export const utf8 = (text: string): Uint8Array => encoder.encode(text);
+/** Text of UTF-8 bytes. @throws TypeError on malformed UTF-8. */
+export const textOf = (bytes: Uint8Array): string => decoder.decode(bytes);
+
+/** Byte order comparison: negative, 0 or positive, as `Array.sort` wants it. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const shared = Math.min(a.length, b.length);
+  for (let i = 0; i < shared; i += 1) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
+  let total = 0;
+  for (const part of parts) total += part.length;
+  const out = new Uint8Array(total);
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+/** Appends fields to a buffer that grows by doubling. */
+export class ByteWriter {
+  #buffer: Uint8Array;
+  #view: DataView;
+  #length = 0;
+
+  constructor(capacity = 256) {
+    this.#buffer = new Uint8Array(capacity);
+    this.#view = new DataView(this.#buffer.buffer);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  u8(value: number): this {
+    const at = this.#grow(1);
+    this.#view.setUint8(at, value);
+    return this;
+  }
+
+  u16(value: number): this {
+    const at = this.#grow(2);
+    this.#view.setUint16(at, value, true);
+    return this;
+  }
+
+  u32(value: number): this {
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value, true);
+    return this;
+  }
+
+  /** A safe integer in 8 bytes. */
+  u64(value: number): this {
+    const at = this.#grow(8);
+    this.#view.setUint32(at, value >>> 0, true);
+    this.#view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
+    return this;
+  }
+
+  raw(bytes: Uint8Array): this {
+    const at = this.#grow(bytes.length);
+    this.#buffer.set(bytes, at);
+    return this;
+  }
+
+  /** Length (u32) and the bytes. */
+  bytes(bytes: Uint8Array): this {
+    return this.u32(bytes.length).raw(bytes);
+  }
+
+  /** Length (u32) and UTF-8. */
+  text(text: string): this {
+    return this.bytes(utf8(text));
+  }
+
+  /** Hex digits as half as many raw bytes. */
+  hex(text: string): this {
+    const at = this.#grow(text.length >>> 1);
+    for (let i = 0; i < text.length; i += 2) {
+      this.#buffer[at + (i >>> 1)] = Number.parseInt(text.slice(i, i + 2), 16);
+    }
+    return this;
+  }
+
+  /** The bytes written so far; a view that is valid until the next write. */
+  finish(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  #grow(count: number): number {
+    const at = this.#length;
+    const needed = at + count;
+    if (needed > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
+      larger.set(this.#buffer.subarray(0, at));
+      this.#buffer = larger;
+      this.#view = new DataView(larger.buffer);
+    }
+    this.#length = needed;
+    return at;
+  }
+}
+
+/** Takes fields from the front of some bytes. */
+export class ByteReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get remaining(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  u8(): number {
+    return this.#view.getUint8(this.#take(1));
+  }
+
+  u16(): number {
+    return this.#view.getUint16(this.#take(2), true);
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#take(4), true);
+  }
+
+  u64(): number {
+    const at = this.#take(8);
+    const high = this.#view.getUint32(at + 4, true);
+    if (high > 0x1fffff) throw new KvError('CORRUPT', 'a 64-bit field exceeds 2^53-1');
+    return high * 2 ** 32 + this.#view.getUint32(at, true);
+  }
+
+  /** `count` bytes as a view of the input. */
+  raw(count: number): Uint8Array {
+    const at = this.#take(count);
+    return this.#bytes.subarray(at, at + count);
+  }
+
+  bytes(): Uint8Array {
+    return this.raw(this.u32());
+  }
+
+  text(): string {
+    const bytes = this.bytes();
+    try {
+      return textOf(bytes);
+    } catch (cause) {
+      throw new KvError('CORRUPT', 'a text field is not UTF-8', { cause });
+    }
+  }
+
+  hex(byteCount: number): string {
+    return hexOf(this.raw(byteCount));
+  }
+
+  /** @throws KvError `CORRUPT` when bytes are left over. */
+  end(): void {
+    if (this.remaining !== 0) throw new KvError('CORRUPT', `${this.remaining} bytes left over`);
+  }
+
+  #take(count: number): number {
+    const at = this.#at;
+    if (count > this.#bytes.length - at) {
+      throw new KvError(
+        'CORRUPT',
+        `a field needs ${count} bytes, ${this.#bytes.length - at} are left`,
+      );
+    }
+    this.#at = at + count;
+    return at;
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * BLAKE3-256, the digest that metadata holds of every value. The package picks its native build and
+ * falls back to WebAssembly where no compiler could build it; `digestBuild` says which one runs.
+ */
+import { createRequire } from 'node:module';
+import { createHash, hash } from 'blake3';
+import { type Digest, digest } from './ids.ts';
+
+export interface DigestStream {
+  update(bytes: Uint8Array): void;
+  /** Ends the stream; call once. */
+  finish(): Digest;
+}
+
+/** Digest of bytes at hand. */
+export const digestOf = (bytes: Uint8Array): Digest => digest(hash(bytes).toString('hex'));
+
+/** Digest of bytes that arrive in pieces. */
+export function digestStream(): DigestStream {
+  const hasher = createHash();
+  return {
+    update(bytes) {
+      hasher.update(bytes);
+    },
+    finish: () => digest(hasher.digest().toString('hex')),
+  };
+}
+
+/** Which build of BLAKE3 serves in this process. */
+export const digestBuild: 'native' | 'wasm' = nativeLoads() ? 'native' : 'wasm';
+
+function nativeLoads(): boolean {
+  try {
+    createRequire(import.meta.url)('@c4312/blake3-native');
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Branded identifiers. A bare number or string cannot reach a place that wants one of these; the
+ * constructors below are the only way in and check the range.
+ */
+import { assert } from './assert.ts';
+
+declare const brand: unique symbol;
+type Brand<T, Name extends string> = T & { readonly [brand]: Name };
+
+/** Raft term, 0 before the first election. */
+export type Term = Brand<number, 'Term'>;
+/** Position in the Raft log, 0 before the first entry. */
+export type LogIndex = Brand<number, 'LogIndex'>;
+/** Number of a coordinator, 1 and up, never reused. 0 stands for "nobody". */
+export type NodeId = Brand<number, 'NodeId'>;
+/** Number that Raft gives to a formatted volume folder, 1 and up, never reused. 0: unformatted. */
+export type DiskId = Brand<number, 'DiskId'>;
+/** Raft index of a disk's newest accepted Register; 0: none. */
+export type Session = Brand<number, 'Session'>;
+/** Virtual shard, 0 to 255. */
+export type ShardId = Brand<number, 'ShardId'>;
+/** 128 random bits as 32 hex digits, minted for one staging, never used again. */
+export type CopyId = Brand<string, 'CopyId'>;
+/** The copyId of the write that made a value: ETag and cache key. */
+export type BlobId = Brand<string, 'BlobId'>;
+/** birth (48 bits) followed by 80 random bits, as 32 hex digits. */
+export type TxnId = Brand<string, 'TxnId'>;
+/** 32 hex digits, minted once for a cluster. */
+export type ClusterId = Brand<string, 'ClusterId'>;
+/** BLAKE3-256 of a whole value, 64 hex digits. */
+export type Digest = Brand<string, 'Digest'>;
+
+const HEX_32 = /^[0-9a-f]{32}$/;
+const HEX_64 = /^[0-9a-f]{64}$/;
+const BIRTH_MAX = 2 ** 48 - 1;
+
+function counter(value: number, name: string): number {
+  assert(Number.isSafeInteger(value) && value >= 0, `${name} out of range: ${String(value)}`);
+  return value;
+}
+
+export const term = (value: number): Term => counter(value, 'term') as Term;
+export const logIndex = (value: number): LogIndex => counter(value, 'log index') as LogIndex;
+export const nodeId = (value: number): NodeId => counter(value, 'node id') as NodeId;
+export const diskId = (value: number): DiskId => counter(value, 'disk id') as DiskId;
+export const session = (value: number): Session => counter(value, 'session') as Session;
+
+export const NOBODY = nodeId(0);
+
+export function shardId(value: number): ShardId {
+  assert(Number.isInteger(value) && value >= 0 && value <= 255, `shard out of range: ${value}`);
+  return value as ShardId;
+}
+
+function hex32(text: string, name: string): string {
+  assert(HEX_32.test(text), `${name} is not 32 hex digits`);
+  return text;
+}
+
+export const copyId = (text: string): CopyId => hex32(text, 'copy id') as CopyId;
+export const blobId = (text: string): BlobId => hex32(text, 'blob id') as BlobId;
+export const txnId = (text: string): TxnId => hex32(text, 'txn id') as TxnId;
+export const clusterId = (text: string): ClusterId => hex32(text, 'cluster id') as ClusterId;
+
+export function digest(text: string): Digest {
+  assert(HEX_64.test(text), 'digest is not 64 hex digits');
+  return text as Digest;
+}
+
+/** True where text from outside may become a 128-bit id; check before calling a constructor. */
+export const isHex32 = (text: string): boolean => HEX_32.test(text);
+export const isHex64 = (text: string): boolean => HEX_64.test(text);
+
+/** A new transaction id of the given birth (a commit index, 48 bits) and 10 random bytes. */
+export function mintTxnId(birth: LogIndex, random: Uint8Array): TxnId {
+  assert(birth <= BIRTH_MAX, 'birth exceeds 48 bits');
+  assert(random.length === 10, 'a txn id needs 10 random bytes');
+  return txnId(birth.toString(16).padStart(12, '0') + hexOf(random));
+}
+
+/** The birth that a transaction id carries. */
+export const birthOf = (id: TxnId): LogIndex => logIndex(Number.parseInt(id.slice(0, 12), 16));
+
+const HEX_BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+/** Lower-case hex of some bytes. */
+export function hexOf(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += HEX_BYTES[byte] ?? '';
+  return text;
+}
+
+/** Bytes of an even number of hex digits; the caller has checked that they are hex. */
+export function bytesOfHex(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length >>> 1);
+  for (let i = 0; i < bytes.length; i += 1) {
+    bytes[i] = Number.parseInt(text.slice(i * 2, i * 2 + 2), 16);
+  }
+  return bytes;
+}

@@ -1,0 +1,101 @@
+/**
+ * Volumes as the coordinator sees them: `VolumeDirectory` knows who is where and well,
+ * `VolumeClient` moves bytes. Implemented in volume-registry.ts and volume-client.ts.
+ */
+import type { CopyId, Digest, DiskId, Session, TxnId } from '../common/ids.ts';
+
+/** A live volume: heard within five seconds, its stream open. */
+export interface LiveVolume {
+  readonly disk: DiskId;
+  readonly session: Session;
+  readonly name: string;
+  readonly grpcAddress: string;
+  readonly httpAddress: string;
+  readonly zone: string;
+  readonly capacityBytes: number;
+  readonly freeBytes: number;
+  readonly usedBytes: number;
+  readonly copies: number;
+  readonly acceptsWrites: boolean;
+  readonly leaving: boolean;
+  readonly version: string;
+  readonly fsyncPolicy: string;
+  readonly heardMs: number;
+}
+
+export interface VolumeDirectory {
+  live(): readonly LiveVolume[];
+  find(disk: DiskId): LiveVolume | undefined;
+  /** The data path failed or stalled: avoid this disk for new work until it is heard again. */
+  suspect(disk: DiskId): void;
+  /** Called when a volume comes, goes or changes. */
+  onChange(listener: () => void): void;
+}
+
+export interface VoteResult {
+  readonly disk: DiskId;
+  readonly session: Session;
+}
+
+export interface FetchResult {
+  readonly data: Uint8Array;
+  readonly sizeBytes: number;
+}
+
+/** Every call rejects with a KvError: `UNAVAILABLE` when the stream is away or breaks, or the volume's code. */
+export interface VolumeClient {
+  stageChunk(
+    disk: DiskId,
+    chunk: {
+      readonly copyId: CopyId;
+      readonly chunkNo: number;
+      readonly offset: number;
+      readonly data: Uint8Array;
+      readonly declaredBytes: number;
+    },
+  ): Promise<void>;
+  stageEnd(
+    disk: DiskId,
+    end: {
+      readonly copyId: CopyId;
+      readonly txnId: TxnId;
+      readonly owner: Uint8Array;
+      readonly sizeBytes: number;
+      readonly digest: Digest;
+    },
+  ): Promise<VoteResult>;
+  stageWhole(
+    disk: DiskId,
+    whole: {
+      readonly copyId: CopyId;
+      readonly txnId: TxnId;
+      readonly owner: Uint8Array;
+      readonly digest: Digest;
+      readonly data: Uint8Array;
+    },
+  ): Promise<VoteResult>;
+  /** Results in the order of `copyIds`: true done, false not found. Batched by turn. */
+  settle(
+    disk: DiskId,
+    action: 'finalize' | 'discard' | 'drop',
+    copyIds: readonly CopyId[],
+  ): Promise<readonly boolean[]>;
+  /** @throws KvError `NOT_FOUND` (absent), `CORRUPT` (bad copy), `UNAVAILABLE`, `DEADLINE_EXCEEDED`. */
+  fetch(
+    disk: DiskId,
+    copyId: CopyId,
+    range: { offset: number; length: number; timeoutMs: number },
+  ): Promise<FetchResult>;
+  pull(
+    disk: DiskId,
+    order: {
+      readonly copyId: CopyId;
+      readonly txnId: TxnId;
+      readonly owner: Uint8Array;
+      readonly sizeBytes: number;
+      readonly digest: Digest;
+      readonly sourceDisk: DiskId;
+      readonly sourceCopyId: CopyId;
+    },
+  ): Promise<VoteResult>;
+}

@@ -1,0 +1,137 @@
+/**
+ * The nouns of the storage engine. A volume knows copies, never keys: `owner` is opaque bytes that it
+ * echoes when it asks what became of a staged copy.
+ */
+import type { CopyId, Digest, TxnId } from '../common/ids.ts';
+
+/** The state of a copy is the maximum of its records, in whatever order they are read. */
+export type CopyState = 'open' | 'staged' | 'committed' | 'dropped';
+
+/** When bytes reach the disk: before the vote, every so many milliseconds, or when the system likes. */
+export type FsyncPolicy =
+  | { readonly kind: 'always' }
+  | { readonly kind: 'interval'; readonly intervalMs: number }
+  | { readonly kind: 'never' };
+
+export interface StageEnd {
+  readonly copyId: CopyId;
+  readonly txnId: TxnId;
+  readonly owner: Uint8Array;
+  readonly sizeBytes: number;
+  readonly digest: Digest;
+}
+
+export interface StageChunk {
+  readonly copyId: CopyId;
+  /** 0, 1, 2 … without gaps. */
+  readonly chunkNo: number;
+  /** Bytes before this chunk. */
+  readonly offset: number;
+  /** 1 byte to 1 MiB. */
+  readonly data: Uint8Array;
+  /** CRC-32 of `data`. */
+  readonly crc: number;
+  /** Bytes to reserve, from the first chunk; 0 where unknown. */
+  readonly declaredBytes: number;
+}
+
+export interface CopyInfo {
+  readonly copyId: CopyId;
+  readonly state: CopyState;
+  readonly txnId: TxnId;
+  readonly owner: Uint8Array;
+  readonly sizeBytes: number;
+  /** False where a chunk is known unsound: the copy is bad, not absent. */
+  readonly sound: boolean;
+  /** Milliseconds since it was staged in this life of the process; Infinity from before. */
+  readonly stagedForMs: number;
+}
+
+/** What reading answered; never null. `torn` and `corrupt` copies are bad, and told apart from absent. */
+export type ReadResult =
+  | { readonly kind: 'found'; readonly data: Uint8Array; readonly sizeBytes: number }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'torn' }
+  | { readonly kind: 'corrupt'; readonly why: string };
+
+export type SettleResult = 'ok' | 'not-found';
+
+export interface OpenReport {
+  readonly copies: number;
+  readonly fromSnapshot: boolean;
+  readonly replayedRecords: number;
+  readonly openMs: number;
+  /** The last stop sealed everything. */
+  readonly clean: boolean;
+  /** Bytes cut from a torn, unsynced tail. */
+  readonly tornBytes: number;
+  /** Records found damaged below the durable mark: quarantined, never truncated. */
+  readonly corruptRecords: readonly {
+    readonly segment: number;
+    readonly offset: number;
+    readonly why: string;
+  }[];
+}
+
+export interface EngineUsage {
+  readonly copies: number;
+  /** Bytes of committed and staged values. */
+  readonly liveBytes: number;
+  /** Bytes on disk in segments, dead ones included. */
+  readonly diskBytes: number;
+  readonly freeBytes: number;
+  readonly capacityBytes: number;
+  readonly unsyncedBytes: number;
+  readonly segments: number;
+  readonly indexBytes: number;
+  readonly syncs: number;
+  readonly corruptRecords: number;
+}
+
+/**
+ * One volume's segment store. All calls may run at the same time; records of one loop turn share one
+ * write and one sync. Any write or sync error fails the engine for good: it refuses everything with
+ * `DISK_FAILED` and calls `onFailure`, and the process must exit.
+ */
+export interface StorageEngine {
+  readonly report: OpenReport;
+  /**
+   * Appends one chunk of an open copy; resolves once written (not synced), which is the sender's
+   * window. @throws KvError `NO_SPACE`, `OUT_OF_RANGE` (gap or overlap), `CHECKSUM_MISMATCH`,
+   * `ALREADY_EXISTS` (already staged).
+   */
+  stageChunk(chunk: StageChunk): Promise<void>;
+  /**
+   * Ends an open copy: checks size and BLAKE3 and appends the end record; resolves once durable as
+   * the fsync policy says (`forceSync`: synced whatever the policy). A repeat with the same digest
+   * resolves again. @throws KvError `CHECKSUM_MISMATCH`, `ALREADY_EXISTS` (another digest),
+   * `NOT_FOUND` (no such open copy, or already dropped), `NO_SPACE`.
+   */
+  stageEnd(end: StageEnd, forceSync?: boolean): Promise<void>;
+  /** A small value (at most 1 MiB, may be empty) in one record: chunk and end at once. */
+  stageWhole(end: StageEnd, data: Uint8Array, forceSync?: boolean): Promise<void>;
+  /** STAGED -> COMMITTED; only ends the asking. Not waited for by any acknowledgement. */
+  finalize(copyId: CopyId): Promise<SettleResult>;
+  /** Any state -> DROPPED; resolves once durable. Unknown is `ok`. Running reads keep their bytes. */
+  drop(copyId: CopyId): Promise<SettleResult>;
+  /** Drops an OPEN copy whose stream broke; staged and later ones are left alone. */
+  dropIfOpen(copyId: CopyId): Promise<void>;
+  /** At most 1 MiB of a staged or committed copy from `offset`, every touched record's CRC checked. */
+  read(copyId: CopyId, offset: number, length: number): Promise<ReadResult>;
+  /** undefined: never heard of it (bloom filter and index agree). */
+  info(copyId: CopyId): CopyInfo | undefined;
+  /** Copies in the order of their ids, after `after`; for reconcile, verify and the asking. */
+  list(after: CopyId | null, limit: number, states: readonly CopyState[]): readonly CopyInfo[];
+  /** Staged copies at least `olderThanMs` old, at most `limit`. */
+  staged(olderThanMs: number, limit: number): readonly CopyInfo[];
+  usage(): EngineUsage;
+  /** One step of compaction where it is worth it; true when something was done. */
+  compactOnce(signal?: AbortSignal): Promise<boolean>;
+  /** Reads every record once at the given rate and quarantines bad ones. */
+  scrub(
+    bytesPerSecond: number,
+    signal: AbortSignal,
+  ): Promise<{ readonly checked: number; readonly bad: number }>;
+  /** Seals, syncs, writes the index snapshot and the clean mark, releases the lock. */
+  close(): Promise<void>;
+}

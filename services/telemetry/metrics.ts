@@ -1,0 +1,77 @@
+/**
+ * Metrics by name, type and labels, made once in each room's `metrics.ts` and printed as Prometheus
+ * text. Names follow `minikv_<thing>_<unit>`; seconds and bytes; labels are few and bounded.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface CounterMetric {
+  add(count?: number, labels?: Labels): void;
+}
+
+export interface GaugeMetric {
+  set(value: number, labels?: Labels): void;
+}
+
+export interface HistogramMetric {
+  observe(value: number, labels?: Labels): void;
+}
+
+export interface Metrics {
+  counter(name: string, help: string, labels?: readonly string[]): CounterMetric;
+  gauge(name: string, help: string, labels?: readonly string[]): GaugeMetric;
+  /** A gauge that is read at each scrape. */
+  sampled(name: string, help: string, read: () => number): void;
+  histogram(
+    name: string,
+    help: string,
+    buckets: readonly number[],
+    labels?: readonly string[],
+  ): HistogramMetric;
+  readonly contentType: string;
+  print(): Promise<string>;
+}
+
+/** Buckets for latencies in seconds, 0.25 ms to 10 s. */
+export const LATENCY_SECONDS: readonly number[] = [
+  0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+];
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  return {
+    counter(name, help, labels = []) {
+      const metric = new Counter({ name, help, labelNames: [...labels], registers });
+      return { add: (count = 1, values = {}) => metric.inc(values, count) };
+    },
+    gauge(name, help, labels = []) {
+      const metric = new Gauge({ name, help, labelNames: [...labels], registers });
+      return { set: (value, values = {}) => metric.set(values, value) };
+    },
+    sampled(name, help, read) {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    },
+    histogram(name, help, buckets, labels = []) {
+      const metric = new Histogram({
+        name,
+        help,
+        buckets: [...buckets],
+        labelNames: [...labels],
+        registers,
+      });
+      return { observe: (value, values = {}) => metric.observe(values, value) };
+    },
+    contentType: registry.contentType,
+    print: () => registry.metrics(),
+  };
+}
