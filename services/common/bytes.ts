@@ -3,7 +3,7 @@
  * or oversized field and never allocates more than the bytes at hand; every decoder builds on it.
  */
 import { KvError } from './errors.ts';
-import { hexOf } from './ids.ts';
+import { hexByteAt, hexOf } from './ids.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -95,8 +95,14 @@ export class ByteWriter {
   hex(text: string): this {
     const at = this.#grow(text.length >>> 1);
     for (let i = 0; i < text.length; i += 2) {
-      this.#buffer[at + (i >>> 1)] = Number.parseInt(text.slice(i, i + 2), 16);
+      this.#buffer[at + (i >>> 1)] = hexByteAt(text, i);
     }
+    return this;
+  }
+
+  /** Forgets what was written and keeps the buffer, for the next record. */
+  reset(): this {
+    this.#length = 0;
     return this;
   }
 
