@@ -3,21 +3,49 @@
  * again by itself; a server accepts streams and unary calls. Messages are the generated shapes.
  */
 
+import type { KvError } from '../common/errors.ts';
+
+/** What the generated definition of a call says, request before reply. */
+export interface Method<Request, Reply> {
+  readonly path: string;
+  readonly requestSerialize: (value: Request) => Buffer;
+  readonly requestDeserialize: (bytes: Buffer) => Request;
+  readonly responseSerialize: (value: Reply) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Reply;
+}
+
+/** A call whose both sides stream. */
+export interface BidiMethod<Request, Reply> extends Method<Request, Reply> {
+  readonly requestStream: true;
+  readonly responseStream: true;
+}
+
+/** A call of one request and one reply. */
+export interface UnaryMethod<Request, Reply> extends Method<Request, Reply> {
+  readonly requestStream: false;
+  readonly responseStream: false;
+}
+
 /** The sending half of a stream. */
 export interface Outgoing<Out> {
   /**
    * Queues one message. False once more than the high-water mark waits: stop until `onDrain`. Past
    * the hard limit the stream is closed with `RESOURCE_EXHAUSTED`: a peer that never reads is cut off.
+   * False too once the stream is closed. @throws KvError `TOO_LARGE` above `messageBytesMax`.
    */
   send(message: Out): boolean;
-  /** Ends the stream; `onClosed` follows. */
-  close(): void;
+  /**
+   * Ends the stream once what is queued has left; `onClosed` follows. A reason ends deliveries at
+   * once and, from the accepting end, reaches the other end as its `onClosed` reason.
+   */
+  close(reason?: KvError): void;
   /** host:port of the other end. */
   readonly remote: string;
 }
 
 /** What happens on an open stream. `onClosed` comes exactly once, after the last message. */
 export interface StreamEvents<In> {
+  /** A `KvError` thrown here closes the stream with it; anything else is a bug and is not caught. */
   onMessage(message: In): void;
   onDrain?(): void;
   onClosed(reason: Error): void;
@@ -29,7 +57,10 @@ export type OnOpen<Out, In> = (outgoing: Outgoing<Out>) => StreamEvents<In>;
 /** A dialled stream that comes back: resolve by DNS at each attempt, back off 100 ms to 1 s. */
 export interface Link {
   readonly connected: boolean;
-  /** Dial now, dropping the present wait; used when a peer says hello from a new address. */
+  /**
+   * Dials now, dropping the present stream, attempt or wait; used when a peer says hello from a new
+   * address. The dropped stream's `onClosed` comes before this returns.
+   */
   redial(): void;
   close(): void;
 }
@@ -48,7 +79,14 @@ export const RPC_LIMITS = {
   chunkBytesMax: 256 * 1024,
   queuedBytesHigh: 8 * 1024 * 1024,
   queuedBytesMax: 64 * 1024 * 1024,
+  /** Streams of one server, and connections to it. */
   streamsMax: 1024,
+  /** HTTP/2 credit that a receiver grants: several chunks on the way, on each connection. */
+  windowBytes: 4 * 1024 * 1024,
+  /** Memory that one HTTP/2 session may hold, above `queuedBytesMax`. */
+  sessionBytesMax: 256 * 1024 * 1024,
+  /** How long a closed stream may take to send what is queued before it is cut. */
+  closeGraceMs: 1000,
   keepaliveMs: 1000,
   keepaliveTimeoutMs: 2000,
   connectTimeoutMs: 1000,

@@ -1,0 +1,191 @@
+/**
+ * A stream that comes back. Each attempt looks the name up, dials a fresh connection and waits for
+ * the other end's headers; only then is the stream open. Delays between attempts start over once a
+ * message was heard, so that a peer which accepts and refuses at once is not hammered.
+ */
+import { type Client, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
+import { Backoff } from '../common/backoff.ts';
+import type { Clock, Timer } from '../common/clock.ts';
+import { KvError } from '../common/errors.ts';
+import type { Random } from '../common/random.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { resolveAll } from './address.ts';
+import { asIs, newClient } from './channel.ts';
+import { fromStatus } from './status.ts';
+import { StreamEnd, type Wire } from './stream-end.ts';
+import { type BidiMethod, type Link, type OnOpen, RPC_LIMITS } from './types.ts';
+
+export interface LinkComponents {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+export interface LinkOptions<Out, In> {
+  readonly method: BidiMethod<Out, In>;
+  /** host:port to dial, asked for at each attempt. */
+  readonly address: () => string;
+  readonly onOpen: OnOpen<Out, In>;
+}
+
+/** Dials until closed. `onOpen` is called for each stream that the other end accepted. */
+export function openLink<Out, In>(components: LinkComponents, options: LinkOptions<Out, In>): Link {
+  const link = new DialledLink(components, options);
+  link.redial();
+  return link;
+}
+
+class DialledLink<Out, In> implements Link {
+  readonly #components: LinkComponents;
+  readonly #options: LinkOptions<Out, In>;
+  readonly #backoff: Backoff;
+  #attempt: Attempt<Out, In> | null = null;
+  #attemptCount = 0;
+  #wait: Timer | null = null;
+  #isClosed = false;
+
+  constructor(components: LinkComponents, options: LinkOptions<Out, In>) {
+    this.#components = components;
+    this.#options = options;
+    this.#backoff = new Backoff(components.random, {
+      minMs: RPC_LIMITS.backoffMinMs,
+      maxMs: RPC_LIMITS.backoffMaxMs,
+    });
+  }
+
+  get connected(): boolean {
+    return this.#attempt?.isOpen ?? false;
+  }
+
+  redial(): void {
+    if (this.#isClosed) return;
+    this.#abandon();
+    this.#backoff.reset();
+    this.#dial();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#abandon();
+  }
+
+  #abandon(): void {
+    this.#wait?.cancel();
+    const attempt = this.#attempt;
+    this.#attempt = null;
+    attempt?.end(new KvError('UNAVAILABLE', 'the link was closed at this end'));
+  }
+
+  #dial(): void {
+    const attempt = new Attempt(this.#components, this.#options, {
+      onHeard: () => this.#backoff.reset(),
+      onEnded: (reason) => {
+        if (this.#attempt === attempt) this.#retryLater(reason);
+      },
+    });
+    this.#attempt = attempt;
+    attempt.start(this.#attemptCount);
+    this.#attemptCount += 1;
+  }
+
+  #retryLater(reason: KvError): void {
+    this.#attempt = null;
+    const delayMs = this.#backoff.next();
+    this.#components.logger.debug(
+      { address: this.#options.address(), reason: reason.message, delayMs },
+      'link down, dialling again',
+    );
+    this.#wait = this.#components.clock.after(delayMs, () => this.#dial());
+  }
+}
+
+interface AttemptEvents {
+  onHeard(): void;
+  onEnded(reason: KvError): void;
+}
+
+/** One dial and the stream that comes of it; ends once. */
+class Attempt<Out, In> {
+  readonly #components: LinkComponents;
+  readonly #options: LinkOptions<Out, In>;
+  readonly #events: AttemptEvents;
+  #deadline: Timer | null = null;
+  #client: Client | null = null;
+  #call: ClientDuplexStream<Buffer, Buffer> | null = null;
+  #stream: StreamEnd<Out, In> | null = null;
+  #isOver = false;
+
+  constructor(components: LinkComponents, options: LinkOptions<Out, In>, events: AttemptEvents) {
+    this.#components = components;
+    this.#options = options;
+    this.#events = events;
+  }
+
+  get isOpen(): boolean {
+    return this.#stream !== null && !this.#isOver;
+  }
+
+  /** A name with several addresses is tried one address an attempt, in turn. */
+  start(attemptNo: number): void {
+    const address = this.#options.address();
+    this.#deadline = this.#components.clock.after(RPC_LIMITS.connectTimeoutMs, () => {
+      this.end(new KvError('UNAVAILABLE', `${address} did not answer in time`));
+    });
+    resolveAll(address).then(
+      (found) => this.#connect(found[attemptNo % found.length] ?? address),
+      (error: unknown) => this.end(fromStatus(error)),
+    );
+  }
+
+  end(reason: KvError): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#deadline?.cancel();
+    this.#call?.cancel();
+    this.#client?.close();
+    this.#stream?.closed(reason);
+    this.#events.onEnded(reason);
+  }
+
+  #connect(ipPort: string): void {
+    if (this.#isOver) return;
+    const { method } = this.#options;
+    this.#client = newClient(ipPort);
+    const call = this.#client.makeBidiStreamRequest(method.path, asIs, asIs, new Metadata());
+    this.#call = call;
+    call.on('metadata', () => this.#opened(call, ipPort));
+    call.on('error', (error: unknown) => this.end(fromStatus(error)));
+    call.on('status', () => {
+      this.end(new KvError('UNAVAILABLE', `${ipPort} ended the stream`));
+    });
+  }
+
+  #opened(call: ClientDuplexStream<Buffer, Buffer>, ipPort: string): void {
+    if (this.#isOver) return;
+    this.#deadline?.cancel();
+    const { method, onOpen } = this.#options;
+    const stream = new StreamEnd<Out, In>(this.#components.clock, wireOf(call, ipPort), {
+      encode: method.requestSerialize,
+      decode: method.responseDeserialize,
+    });
+    this.#stream = stream;
+    stream.open(onOpen);
+    call.on('data', (bytes: Buffer) => {
+      this.#events.onHeard();
+      stream.received(bytes);
+    });
+  }
+}
+
+function wireOf(call: ClientDuplexStream<Buffer, Buffer>, remote: string): Wire {
+  return {
+    remote,
+    write: (bytes, written) => call.write(bytes, written),
+    finish: (reason) => {
+      // A dialling end has no status to send: it leaves, and the other end sees it go.
+      if (reason === undefined) call.end();
+      else call.cancel();
+    },
+    cut: () => call.cancel(),
+  };
+}

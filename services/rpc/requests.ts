@@ -1,0 +1,113 @@
+/**
+ * Requests on a multiplexed stream that wait for their replies. Ids are unique while unanswered.
+ * Deadlines are looked at by one shared timer, so that a request costs a map entry and no timer.
+ */
+import type { Clock, Timer } from '../common/clock.ts';
+import { KvError } from '../common/errors.ts';
+
+export interface PendingRequestsOptions {
+  /** Requests that may wait at once; more are refused as `OVERLOADED`. */
+  readonly requestsMax: number;
+  /** A deadline is noticed at most this much late. */
+  readonly sweepMs: number;
+}
+
+export interface OpenRequest<Reply> {
+  readonly requestId: number;
+  readonly reply: Promise<Reply>;
+}
+
+interface Waiting<Reply> {
+  readonly deadlineMs: number;
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: Error) => void;
+}
+
+const ID_LIMIT = 2 ** 32;
+
+export class PendingRequests<Reply> {
+  readonly #clock: Clock;
+  readonly #options: PendingRequestsOptions;
+  readonly #waiting = new Map<number, Waiting<Reply>>();
+  #lastId = 0;
+  #sweep: Timer | null = null;
+
+  constructor(clock: Clock, options: PendingRequestsOptions) {
+    this.#clock = clock;
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * An id to send with (1 and up, 32 bits) and the reply to wait for. The promise rejects with
+   * `DEADLINE_EXCEEDED` after `timeoutMs`. @throws KvError `OVERLOADED` when too many wait.
+   */
+  open(timeoutMs: number): OpenRequest<Reply> {
+    if (this.#waiting.size >= this.#options.requestsMax) {
+      throw new KvError('OVERLOADED', 'too many requests wait for an answer of this peer');
+    }
+    const requestId = this.#freeId();
+    const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
+    const reply = new Promise<Reply>((resolve, reject) => {
+      this.#waiting.set(requestId, { deadlineMs, resolve, reject });
+    });
+    this.#sweepLater();
+    return { requestId, reply };
+  }
+
+  /** False where nobody waits (any more) for this id: a late or unknown reply. */
+  resolve(requestId: number, reply: Reply): boolean {
+    const waiting = this.#take(requestId);
+    waiting?.resolve(reply);
+    return waiting !== undefined;
+  }
+
+  reject(requestId: number, error: Error): boolean {
+    const waiting = this.#take(requestId);
+    waiting?.reject(error);
+    return waiting !== undefined;
+  }
+
+  /** The stream is gone: everyone who waits is told. */
+  failAll(error: Error): void {
+    const all = [...this.#waiting.values()];
+    this.#waiting.clear();
+    this.#sweep?.cancel();
+    this.#sweep = null;
+    for (const waiting of all) waiting.reject(error);
+  }
+
+  #take(requestId: number): Waiting<Reply> | undefined {
+    const waiting = this.#waiting.get(requestId);
+    this.#waiting.delete(requestId);
+    return waiting;
+  }
+
+  #freeId(): number {
+    do {
+      this.#lastId = (this.#lastId + 1) % ID_LIMIT;
+    } while (this.#lastId === 0 || this.#waiting.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  #sweepLater(): void {
+    if (this.#sweep !== null) return;
+    this.#sweep = this.#clock.after(this.#options.sweepMs, () => {
+      this.#sweep = null;
+      this.#failExpired();
+      if (this.#waiting.size > 0) this.#sweepLater();
+    });
+  }
+
+  #failExpired(): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [requestId, waiting] of this.#waiting) {
+      if (waiting.deadlineMs > nowMs) continue;
+      this.#waiting.delete(requestId);
+      waiting.reject(new KvError('DEADLINE_EXCEEDED', 'the peer did not answer in time'));
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * KvError <-> gRPC status. The code and the detail travel in metadata, so that an error keeps its
+ * meaning across processes; a status without them (made by the transport) is mapped by number.
+ */
+import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  asError,
+  type ErrorCode,
+  type ErrorDetail,
+  isErrorCode,
+  KvError,
+} from '../common/errors.ts';
+
+const CODE_KEY = 'minikv-code';
+/** Binary, because a detail may hold any text. */
+const DETAIL_KEY = 'minikv-detail-bin';
+const DETAIL_BYTES_MAX = 4096;
+const MESSAGE_CHARS_MAX = 1024;
+
+/** Statuses that the transport itself makes. */
+const BY_NUMBER: Readonly<Record<number, ErrorCode>> = {
+  [status.CANCELLED]: 'UNAVAILABLE',
+  [status.INVALID_ARGUMENT]: 'INVALID_ARGUMENT',
+  [status.DEADLINE_EXCEEDED]: 'DEADLINE_EXCEEDED',
+  [status.RESOURCE_EXHAUSTED]: 'TOO_LARGE',
+  [status.UNIMPLEMENTED]: 'NOT_IMPLEMENTED',
+  [status.UNAVAILABLE]: 'UNAVAILABLE',
+};
+
+/** A status to end a call with, in the form that grpc-js reads off an error. */
+export function toStatus(error: KvError): Pick<ServiceError, 'code' | 'details' | 'metadata'> {
+  const metadata = new Metadata();
+  metadata.set(CODE_KEY, error.code);
+  const detail = Buffer.from(JSON.stringify(error.detail));
+  if (detail.length <= DETAIL_BYTES_MAX) metadata.set(DETAIL_KEY, detail);
+  // A lone surrogate would make the percent-encoding of the message throw.
+  const details = error.message.slice(0, MESSAGE_CHARS_MAX).toWellFormed();
+  return { code: error.row.grpc as status, details, metadata };
+}
+
+/** What a failed call or a closed stream means; never throws. */
+export function fromStatus(thrown: unknown): KvError {
+  if (thrown instanceof KvError) return thrown;
+  const failure = asError(thrown) as Partial<ServiceError> & Error;
+  const message = failure.details ?? failure.message;
+  const stated = failure.metadata?.get(CODE_KEY)[0];
+  if (typeof stated === 'string' && isErrorCode(stated)) {
+    return new KvError(stated, message, { detail: detailOf(failure.metadata), cause: failure });
+  }
+  const code = BY_NUMBER[failure.code ?? status.UNKNOWN] ?? 'INTERNAL';
+  return new KvError(code, message, { cause: failure });
+}
+
+function detailOf(metadata: Metadata | undefined): ErrorDetail {
+  const bytes = metadata?.get(DETAIL_KEY)[0];
+  if (!(bytes instanceof Buffer)) return {};
+  try {
+    const parsed: unknown = JSON.parse(bytes.toString());
+    if (typeof parsed !== 'object' || parsed === null) return {};
+    const plain = Object.entries(parsed).filter(([, value]) =>
+      ['string', 'number', 'boolean'].includes(typeof value),
+    );
+    return Object.fromEntries(plain);
+  } catch {
+    return {};
+  }
+}
