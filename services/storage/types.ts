@@ -38,6 +38,7 @@ export interface StageChunk {
 export interface CopyInfo {
   readonly copyId: CopyId;
   readonly state: CopyState;
+  /** All zeros, and the owner empty, where no record says it: open, dropped and unsound copies. */
   readonly txnId: TxnId;
   readonly owner: Uint8Array;
   readonly sizeBytes: number;
@@ -118,12 +119,19 @@ export interface StorageEngine {
   dropIfOpen(copyId: CopyId): Promise<void>;
   /** At most 1 MiB of a staged or committed copy from `offset`, every touched record's CRC checked. */
   read(copyId: CopyId, offset: number, length: number): Promise<ReadResult>;
-  /** undefined: never heard of it (bloom filter and index agree). */
-  info(copyId: CopyId): CopyInfo | undefined;
-  /** Copies in the order of their ids, after `after`; for reconcile, verify and the asking. */
-  list(after: CopyId | null, limit: number, states: readonly CopyState[]): readonly CopyInfo[];
-  /** Staged copies at least `olderThanMs` old, at most `limit`. */
-  staged(olderThanMs: number, limit: number): readonly CopyInfo[];
+  /** undefined: never heard of it (bloom filter and index agree). Reads owner and txn from disk. */
+  info(copyId: CopyId): Promise<CopyInfo | undefined>;
+  /**
+   * Staged, committed and dropped copies in the order of their ids, after `after`; for reconcile,
+   * verify and the asking. Open copies are never listed.
+   */
+  list(
+    after: CopyId | null,
+    limit: number,
+    states: readonly CopyState[],
+  ): Promise<readonly CopyInfo[]>;
+  /** Sound staged copies at least `olderThanMs` old, oldest first, at most `limit`. */
+  staged(olderThanMs: number, limit: number): Promise<readonly CopyInfo[]>;
   usage(): EngineUsage;
   /** One step of compaction where it is worth it; true when something was done. */
   compactOnce(signal?: AbortSignal): Promise<boolean>;
