@@ -1,0 +1,362 @@
+/**
+ * The door of the room: inputs in, Ready out. Same state and same input give the same output; no
+ * clock, disk or socket. Invariant: terms are settled here, before a message reaches a role's rules.
+ */
+import { assert, unreachable } from '../common/assert.ts';
+import { type LogIndex, logIndex, NOBODY, type NodeId, type Term, term } from '../common/ids.ts';
+import { handleVoteReply } from './candidate.ts';
+import {
+  answerVoteRequest,
+  becomeFollower,
+  isLeaderTrusted,
+  refuseOldVoteRequest,
+} from './election.ts';
+import {
+  endRecovery,
+  handleAppend,
+  handleHeartbeat,
+  handleSnapshotStaged,
+  handleTimeoutNow,
+  snapshotInstalled,
+  snapshotReady,
+  suspectLeader,
+  tickFollower,
+} from './follower.ts';
+import { checkInvariants, watermarkOf } from './invariants.ts';
+import {
+  appendProposal,
+  handleAppendReply,
+  handleHeartbeatReply,
+  joinRound,
+  snapshotSent,
+  tickLeader,
+} from './leader.ts';
+import type { Message, ProposeForward, ReadReply, ReadRequest } from './messages.ts';
+import { advanceCommit, closeReadRound, sendAppends, sendHeartbeats } from './replication.ts';
+import { createState, envelope, type RaftState } from './state.ts';
+import { beginTransfer } from './transfer.ts';
+import type { InitialState, LogPoint, RaftOptions, RaftStatus, Ready } from './types.ts';
+
+/** Committed entries of one Ready; more follow in the next. */
+const COMMITTED_ENTRIES_MAX = 4096;
+
+export class RaftCore {
+  readonly #state: RaftState;
+
+  constructor(options: RaftOptions, initial: InitialState) {
+    this.#state = createState(options, initial);
+  }
+
+  /** A unit of time has passed; all timeouts are counted in ticks. */
+  tick(): void {
+    this.#step((state) => {
+      if (state.leadership === null) tickFollower(state);
+      else tickLeader(state, state.leadership);
+    });
+  }
+
+  /** A message arrived. Late, doubled, reordered and misdirected ones do no harm. */
+  receive(message: Message): void {
+    this.#step((state) => {
+      if (isForThisNode(state, message)) dispatch(state, message);
+    });
+  }
+
+  /**
+   * Appends the commands here, or forwards them to the leader, once and without retry. A refusal
+   * means that surely none was appended; success is learned from the committed entries.
+   */
+  propose(proposalId: number, commands: readonly Uint8Array[]): void {
+    this.#step((state) => {
+      if (state.leadership !== null) {
+        const refusal = appendProposal(state, state.leadership, commands);
+        if (refusal !== null) state.outbox.refuse(proposalId, refusal);
+      } else if (state.leader === NOBODY) state.outbox.refuse(proposalId, 'no-leader');
+      else {
+        const addressed = envelope(state, state.leader, 0);
+        state.outbox.send({ kind: 'propose', ...addressed, proposalId, commands });
+      }
+    });
+  }
+
+  /** Asks for an index at which a read is linearizable; answered in `reads` or `lostReads`. */
+  read(readId: number): void {
+    this.#step((state) => {
+      if (state.leadership !== null) {
+        joinRound(state, state.leadership, { kind: 'local', readId });
+      } else if (!state.forwardedReads.join(readId)) state.outbox.readsLost([readId]);
+    });
+  }
+
+  /** Hands leadership to `to`, 0: to the best follower. Does nothing on a node that does not lead. */
+  transferLeadership(to: NodeId): void {
+    this.#step((state) => {
+      if (state.leadership !== null) beginTransfer(state, state.leadership, to);
+    });
+  }
+
+  /** The link from `peer` closed: a hint that it may have died. */
+  connectionClosed(peer: NodeId): void {
+    this.#step((state) => {
+      if (peer === state.leader && peer !== NOBODY && peer !== state.self) suspectLeader(state);
+    });
+  }
+
+  /** Messages to `peer` may have been lost. */
+  peerUnreachable(peer: NodeId): void {
+    this.#step((state) => state.leadership?.progress.get(peer)?.unreachable());
+  }
+
+  /**
+   * The Ready whose last entry is `point`, and all before it, are durable: hard state and entries.
+   * To be called in order. A point that was overwritten since counts for nothing.
+   */
+  persisted(point: LogPoint): void {
+    this.#step((state) => {
+      if (!state.log.unstable.acknowledge(point)) return;
+      if (state.leadership !== null) advanceCommit(state, state.leadership);
+      endRecovery(state);
+    });
+  }
+
+  /** The state machine has applied everything up to `index`. */
+  applied(index: LogIndex): void {
+    this.#step((state) => state.log.appliedTo(index));
+  }
+
+  /** The stream of a requested snapshot ended: `point` is staged at `peer`, or (null) it failed. */
+  snapshotSent(peer: NodeId, point: LogPoint | null): void {
+    this.#step((state) => {
+      if (state.leadership !== null) snapshotSent(state, state.leadership, { peer, point });
+    });
+  }
+
+  /** A complete, verified snapshot from `from`, sent in `sentTerm`, is staged at this node. */
+  snapshotReady(point: LogPoint, from: NodeId, sentTerm: Term): void {
+    this.#step((state) => snapshotReady(state, { point, from, term: sentTerm }));
+  }
+
+  /** The snapshot of `Ready.installSnapshot` is the durable state, and the log on disk is empty. */
+  snapshotInstalled(point: LogPoint): void {
+    this.#step((state) => snapshotInstalled(state, point));
+  }
+
+  /** The log on disk was cut up to `base`. */
+  compacted(base: LogPoint): void {
+    this.#step((state) => state.log.compact(base));
+  }
+
+  /** From now on this node never becomes leader: no campaign, TimeoutNow refused. */
+  beginStop(): void {
+    this.#step((state) => {
+      state.stopping = true;
+    });
+  }
+
+  /** The work since the last call, null where there is none. Call again until it is. */
+  takeReady(): Ready | null {
+    const state = this.#state;
+    this.#step(prepareMessages);
+    const hardState = state.outbox.takeHardState({ term: state.term, vote: state.vote });
+    const { truncateFrom } = state.log.unstable;
+    const entries = state.log.takeUnstable();
+    // What is about to be replaced by a snapshot is not applied any more.
+    const committed =
+      state.installing === null ? state.log.takeCommitted(COMMITTED_ENTRIES_MAX) : [];
+    assert(truncateFrom === null || entries.length > 0, 'only a conflicting entry truncates');
+    if (hardState === null && entries.length === 0 && committed.length === 0) {
+      if (state.outbox.isEmpty) return null;
+    }
+    return { hardState, truncateFrom, entries, committed, ...state.outbox.take() };
+  }
+
+  status(): RaftStatus {
+    const state = this.#state;
+    const progress = [...(state.leadership?.progress ?? [])];
+    return {
+      role: state.role,
+      term: state.term,
+      vote: state.vote,
+      leader: state.leader,
+      commit: state.log.commit,
+      applied: state.log.applied,
+      lastIndex: logIndex(state.log.lastIndex),
+      baseIndex: state.log.base.index,
+      recovering: state.recovering,
+      transferTarget: state.leadership?.transfer?.target ?? NOBODY,
+      leaderContactTicks: state.role === 'leader' ? 0 : state.leaderContactTicks,
+      peers: progress.map(([node, known]) => ({
+        node,
+        match: logIndex(known.match),
+        next: logIndex(known.next),
+        state: known.state,
+        recentlyActive: known.recentlyActive,
+        recovering: known.recovering,
+      })),
+    };
+  }
+
+  #step(input: (state: RaftState) => void): void {
+    const before = watermarkOf(this.#state);
+    input(this.#state);
+    checkInvariants(this.#state, before);
+  }
+}
+
+/** Makes the messages that wait for the turn's end, so that a busy turn sends few and large ones. */
+function prepareMessages(state: RaftState): void {
+  const { leadership, forwardedReads } = state;
+  if (leadership !== null) {
+    closeReadRound(state, leadership);
+    sendHeartbeats(state, leadership);
+    sendAppends(state, leadership);
+  } else if (state.leader !== NOBODY && forwardedReads.isDue) {
+    const addressed = envelope(state, state.leader, 0);
+    const requestId = forwardedReads.depart();
+    state.outbox.send({ kind: 'read-request', ...addressed, requestId });
+  }
+}
+
+/**
+ * Drops what is not for this node's present boot, and what an older boot of the sender sent: both
+ * speak of memory that is gone.
+ */
+function isForThisNode(state: RaftState, message: Message): boolean {
+  if (message.to !== state.self || !state.peers.includes(message.from)) return false;
+  const known = state.boots.get(message.from) ?? 0;
+  if (message.fromBoot < known) return false;
+  if (isAnswer(message.kind) && message.toBoot !== state.options.bootId) return false;
+  if (message.fromBoot > known) {
+    state.boots.set(message.from, message.fromBoot);
+    state.leadership?.progress
+      .get(message.from)
+      ?.observeBoot(message.fromBoot, state.log.lastIndex);
+  }
+  return true;
+}
+
+function dispatch(state: RaftState, message: Message): void {
+  clearSuspicion(state, message);
+  switch (message.kind) {
+    case 'propose':
+      return receiveProposal(state, message);
+    case 'read-request':
+      return receiveReadRequest(state, message);
+    case 'propose-refused':
+      return state.outbox.refuse(message.proposalId, message.reason);
+    case 'read-reply':
+      return receiveReadReply(state, message);
+    default:
+      if (settleTerm(state, message)) dispatchInTerm(state, message);
+  }
+}
+
+type TermFreeKind = 'propose' | 'propose-refused' | 'read-request' | 'read-reply';
+type TermMessage = Exclude<Message, { readonly kind: TermFreeKind }>;
+
+/** Brings the own term to the message's, where that is higher. False: the message is done with. */
+function settleTerm(state: RaftState, message: TermMessage): boolean {
+  if (message.term === state.term) return true;
+  if (message.term < state.term) {
+    answerOldTerm(state, message);
+    return false;
+  }
+  if (message.kind === 'vote-request') {
+    if (!message.transfer && isLeaderTrusted(state)) return false;
+    if (message.pre) return true;
+  }
+  // A granted pre-vote speaks of the term that would begin, not of one that has.
+  if (message.kind === 'vote-reply' && message.pre && message.granted) return true;
+  becomeFollower(state, message.term, isFromLeader(message.kind) ? message.from : NOBODY);
+  return true;
+}
+
+function dispatchInTerm(state: RaftState, message: TermMessage): void {
+  const { leadership } = state;
+  switch (message.kind) {
+    case 'vote-request':
+      return answerVoteRequest(state, message);
+    case 'vote-reply':
+      return handleVoteReply(state, message);
+    case 'append-request':
+      return handleAppend(state, message);
+    case 'heartbeat-request':
+      return handleHeartbeat(state, message);
+    case 'snapshot-staged':
+      return handleSnapshotStaged(state, message);
+    case 'timeout-now':
+      return handleTimeoutNow(state, message);
+    case 'append-reply':
+      if (leadership !== null) handleAppendReply(state, leadership, message);
+      return;
+    case 'heartbeat-reply':
+      if (leadership !== null) handleHeartbeatReply(state, leadership, message);
+      return;
+    default:
+      unreachable(message);
+  }
+}
+
+/** A leader or candidate of an older term learns the present one and steps down. */
+function answerOldTerm(state: RaftState, message: TermMessage): void {
+  assert(message.term < state.term, 'only older terms are answered so');
+  if (message.kind === 'vote-request') refuseOldVoteRequest(state, message);
+  else if (isFromLeader(message.kind)) {
+    state.outbox.sendAfterPersist({
+      kind: 'append-reply',
+      ...envelope(state, message.from),
+      success: false,
+      index: logIndex(0),
+      hint: { index: logIndex(0), term: term(0) },
+      recovering: state.recovering,
+    });
+  }
+}
+
+/** Any message of the suspected leader in its term shows it alive. */
+function clearSuspicion(state: RaftState, message: Message): void {
+  const { suspicion } = state;
+  if (suspicion?.leader === message.from && suspicion.term === message.term) {
+    state.suspicion = null;
+  }
+}
+
+/** Forwarded once: a node that does not lead refuses, it never forwards again. */
+function receiveProposal(state: RaftState, message: ProposeForward): void {
+  const { leadership } = state;
+  const reason =
+    leadership === null ? 'not-leader' : appendProposal(state, leadership, message.commands);
+  if (reason === null) return;
+  state.outbox.send({
+    kind: 'propose-refused',
+    ...envelope(state, message.from),
+    proposalId: message.proposalId,
+    reason,
+  });
+}
+
+function receiveReadRequest(state: RaftState, message: ReadRequest): void {
+  const { from: node, requestId } = message;
+  if (state.leadership !== null) {
+    joinRound(state, state.leadership, { kind: 'remote', node, requestId });
+    return;
+  }
+  const refusal = { ...envelope(state, node), requestId, index: logIndex(0) };
+  state.outbox.send({ kind: 'read-reply', ...refusal });
+}
+
+function receiveReadReply(state: RaftState, message: ReadReply): void {
+  const readIds = state.forwardedReads.answered(message.requestId);
+  if (message.index === 0) state.outbox.readsLost(readIds);
+  else for (const readId of readIds) state.outbox.readReady(readId, message.index);
+}
+
+const isAnswer = (kind: Message['kind']): boolean =>
+  kind === 'vote-reply' ||
+  kind === 'append-reply' ||
+  kind === 'heartbeat-reply' ||
+  kind === 'propose-refused' ||
+  kind === 'read-reply';
+
+const isFromLeader = (kind: Message['kind']): boolean =>
+  kind === 'append-request' || kind === 'heartbeat-request' || kind === 'snapshot-staged';
