@@ -38,6 +38,8 @@ export const ERRORS = {
   WRONG_CLUSTER: row(409, 9),
   WRONG_NODE: row(409, 9),
   STALE_EPOCH: row(409, 9),
+  TERM_CHANGED: row(409, 9),
+  TARGET_BEHIND: row(409, 9),
   PRECONDITION_FAILED: row(412, 9),
   TOO_LARGE: row(413, 8),
   URI_TOO_LONG: row(414, 3),
