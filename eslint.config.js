@@ -58,9 +58,6 @@ export default tseslint.config(
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       // Blind to state that changes during an await (`if (this.#stopped)` twice in one function).
       '@typescript-eslint/no-unnecessary-condition': 'off',
-        'error',
-        { allowConstantLoopConditions: true },
-      ],
       '@typescript-eslint/no-unused-vars': [
         'error',
         { argsIgnorePattern: '^_', varsIgnorePattern: '^_' },

@@ -1,0 +1,104 @@
+/**
+ * The data stream as served by a volume: hello first, then requests in any number, replies batched by
+ * loop turn. A stream that breaks drops the copies that it had begun and not ended.
+ */
+import type { Clock } from '../common/clock.ts';
+import { KvError } from '../common/errors.ts';
+import type { Hello } from '../rpc/generated/common.ts';
+import type { DataReplies, DataReply, DataRequest, DataRequests } from '../rpc/generated/volume.ts';
+import { TurnBatcher } from '../rpc/turn-batcher.ts';
+import { type OnOpen, type Outgoing, RPC_LIMITS, type StreamEvents } from '../rpc/types.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { answer, type OpenCopies, type ParticipantParts } from './participant.ts';
+
+/** Requests of one stream that may be under way at once; beyond it the peer broke its own window. */
+const UNANSWERED_MAX = 16_384;
+
+export interface DataServiceParts extends ParticipantParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly hello: () => Hello;
+  /** An error where the caller is not meant for this volume. */
+  readonly checkHello: (hello: Hello) => KvError | null;
+}
+
+export function serveData(parts: DataServiceParts): OnOpen<DataReplies, DataRequests> {
+  return (outgoing) => new DataStream(parts, outgoing);
+}
+
+class DataStream implements StreamEvents<DataRequests> {
+  readonly #parts: DataServiceParts;
+  readonly #outgoing: Outgoing<DataReplies>;
+  readonly #replies: TurnBatcher<DataReply>;
+  readonly #open: OpenCopies = new Set();
+  #greeted = false;
+  #closed = false;
+  #unanswered = 0;
+
+  constructor(parts: DataServiceParts, outgoing: Outgoing<DataReplies>) {
+    this.#parts = parts;
+    this.#outgoing = outgoing;
+    this.#replies = new TurnBatcher<DataReply>(
+      parts.clock,
+      (replies) => {
+        if (!this.#closed) outgoing.send({ hello: undefined, replies });
+      },
+      { itemsMax: 1024, bytesMax: RPC_LIMITS.messageBytesMax / 2 },
+    );
+  }
+
+  onMessage(message: DataRequests): void {
+    if (message.hello !== undefined) this.#greet(message.hello);
+    if (!this.#greeted) {
+      this.#refuse(new KvError('INVALID_ARGUMENT', 'a stream begins with hello'));
+      return;
+    }
+    for (const request of message.requests) this.#take(request);
+  }
+
+  onClosed(): void {
+    this.#closed = true;
+    for (const copy of this.#open) {
+      this.#parts.engine.dropIfOpen(copy).catch((error: unknown) => {
+        this.#parts.logger.warn({ copy, error }, 'could not drop an open copy');
+      });
+    }
+    this.#open.clear();
+  }
+
+  #greet(hello: Hello): void {
+    const wrong = this.#parts.checkHello(hello);
+    if (wrong !== null) {
+      this.#refuse(wrong);
+      return;
+    }
+    this.#greeted = true;
+    this.#outgoing.send({ hello: this.#parts.hello(), replies: [] });
+  }
+
+  #take(request: DataRequest): void {
+    if (this.#unanswered >= UNANSWERED_MAX) {
+      this.#refuse(new KvError('OVERLOADED', 'too many unanswered requests on one stream'));
+      return;
+    }
+    this.#unanswered += 1;
+    void answer(this.#parts, this.#open, request).then((reply) => {
+      this.#unanswered -= 1;
+      if (!this.#closed) this.#replies.push(reply, bytesOf(reply));
+    });
+  }
+
+  #refuse(error: KvError): void {
+    if (this.#closed) return;
+    this.#parts.logger.warn(
+      { code: error.code, remote: this.#outgoing.remote, reason: error.message },
+      'data stream refused',
+    );
+    this.#closed = true;
+    this.#outgoing.close();
+  }
+}
+
+/** About how many bytes a reply takes: only fetched data counts. */
+const bytesOf = (reply: DataReply): number =>
+  reply.body?.$case === 'chunk' ? reply.body.value.data.length : 0;

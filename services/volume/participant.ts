@@ -1,0 +1,281 @@
+/**
+ * The volume's part of two-phase commit: each request of a data stream becomes one call of the engine
+ * and one reply. It stages only in its current session, and a vote names that session, so a copy that
+ * a restart has lost is never counted.
+ */
+import { crc32 } from '../common/checksum.ts';
+import { asError, KvError } from '../common/errors.ts';
+import {
+  type CopyId,
+  copyId,
+  type DiskId,
+  digest,
+  hexOf,
+  type Session,
+  type TxnId,
+  txnId,
+} from '../common/ids.ts';
+import { MIB } from '../common/units.ts';
+import type {
+  DataReply,
+  DataRequest,
+  FetchRequest,
+  ListCopiesRequest,
+  PullRequest,
+  SettleRequest,
+  StageChunkRequest,
+  StageEndRequest,
+  StageWholeRequest,
+} from '../rpc/generated/volume.ts';
+import type { CopyInfo, CopyState, StageEnd, StorageEngine } from '../storage/types.ts';
+
+const FETCH_BYTES_MAX = MIB;
+const LIST_LIMIT_MAX = 1000;
+const SETTLE_DISCARD = 2;
+const SETTLE_DROP = 3;
+const SETTLE_FINALIZE = 1;
+const STATE_NUMBERS: Readonly<Record<CopyState, number>> = {
+  open: 0,
+  staged: 1,
+  committed: 2,
+  dropped: 3,
+};
+
+/** Who this volume is right now. `session` 0: not registered, staging is refused. */
+export interface SessionView {
+  readonly disk: DiskId;
+  readonly session: Session;
+  /** False while stopping: what is open may end, nothing new begins. */
+  readonly accepting: boolean;
+}
+
+/** A copy to be made here from another volume. */
+export interface PullOrder {
+  readonly end: StageEnd;
+  readonly sourceDisk: number;
+  readonly sourceCopyId: CopyId;
+}
+
+/** Fetches a copy from another volume into the engine, synced whatever the policy. */
+export interface Puller {
+  pull(order: PullOrder): Promise<void>;
+}
+
+export interface ParticipantParts {
+  readonly engine: StorageEngine;
+  readonly session: () => SessionView;
+  readonly puller: Puller;
+}
+
+type ReplyBody = NonNullable<DataReply['body']>;
+
+/** What one stream has begun and not ended: dropped when it breaks, since no vote was sent. */
+export type OpenCopies = Set<CopyId>;
+
+/** Answers one request; never rejects: a failure is a reply with its code. */
+export async function answer(
+  parts: ParticipantParts,
+  open: OpenCopies,
+  request: DataRequest,
+): Promise<DataReply> {
+  try {
+    return { requestId: request.requestId, body: await dispatch(parts, open, request) };
+  } catch (thrown) {
+    const error = asError(thrown);
+    const code = error instanceof KvError ? error.code : 'INTERNAL';
+    return {
+      requestId: request.requestId,
+      body: { $case: 'failure', value: { code, message: error.message } },
+    };
+  }
+}
+
+function dispatch(
+  parts: ParticipantParts,
+  open: OpenCopies,
+  request: DataRequest,
+): Promise<ReplyBody> {
+  const body = request.body;
+  if (body === undefined) return Promise.reject(invalid('a request without a body'));
+  switch (body.$case) {
+    case 'stageChunk':
+      return stageChunk(parts, open, body.value);
+    case 'stageEnd':
+      return stageEnd(parts, open, body.value);
+    case 'stageWhole':
+      return stageWhole(parts, body.value);
+    case 'settle':
+      return settle(parts, body.value);
+    case 'fetch':
+      return fetchRange(parts, body.value);
+    case 'pull':
+      return pull(parts, body.value);
+    case 'listCopies':
+      return listCopies(parts, body.value);
+  }
+}
+
+async function stageChunk(
+  parts: ParticipantParts,
+  open: OpenCopies,
+  request: StageChunkRequest,
+): Promise<ReplyBody> {
+  const id = copyIdOf(request.copyId);
+  // A copy that is already open may go on while the volume is stopping.
+  if (!open.has(id)) requireSession(parts, 'new');
+  open.add(id);
+  await parts.engine.stageChunk({
+    copyId: id,
+    chunkNo: request.chunkNo,
+    offset: request.offset,
+    data: request.data,
+    crc: request.crc,
+    declaredBytes: request.declaredBytes,
+  });
+  return { $case: 'written', value: {} };
+}
+
+async function stageEnd(
+  parts: ParticipantParts,
+  open: OpenCopies,
+  request: StageEndRequest,
+): Promise<ReplyBody> {
+  requireSession(parts, 'open');
+  const end = {
+    copyId: copyIdOf(request.copyId),
+    txnId: txnIdOf(request.txnId),
+    owner: request.owner,
+    sizeBytes: request.sizeBytes,
+    digest: digestOfWire(request.digest),
+  };
+  await parts.engine.stageEnd(end);
+  open.delete(end.copyId);
+  return vote(parts);
+}
+
+async function stageWhole(parts: ParticipantParts, request: StageWholeRequest): Promise<ReplyBody> {
+  requireSession(parts, 'new');
+  const end = {
+    copyId: copyIdOf(request.copyId),
+    txnId: txnIdOf(request.txnId),
+    owner: request.owner,
+    sizeBytes: request.data.length,
+    digest: digestOfWire(request.digest),
+  };
+  await parts.engine.stageWhole(end, request.data);
+  return vote(parts);
+}
+
+async function pull(parts: ParticipantParts, request: PullRequest): Promise<ReplyBody> {
+  requireSession(parts, 'new');
+  await parts.puller.pull({
+    end: {
+      copyId: copyIdOf(request.copyId),
+      txnId: txnIdOf(request.txnId),
+      owner: request.owner,
+      sizeBytes: request.sizeBytes,
+      digest: digestOfWire(request.digest),
+    },
+    sourceDisk: request.sourceDisk,
+    sourceCopyId: copyIdOf(request.sourceCopyId),
+  });
+  return vote(parts);
+}
+
+async function settle(parts: ParticipantParts, request: SettleRequest): Promise<ReplyBody> {
+  const { engine } = parts;
+  const one = settleAction(engine, request.action);
+  const results = await Promise.all(
+    request.copyIds.map(async (bytes) => ((await one(copyIdOf(bytes))) === 'ok' ? 0 : 1)),
+  );
+  return { $case: 'settled', value: { results } };
+}
+
+function settleAction(
+  engine: StorageEngine,
+  action: number,
+): (copy: CopyId) => Promise<'ok' | 'not-found'> {
+  if (action === SETTLE_FINALIZE) return (copy) => engine.finalize(copy);
+  if (action === SETTLE_DISCARD || action === SETTLE_DROP) return (copy) => engine.drop(copy);
+  throw invalid(`settle action ${action} is unknown`);
+}
+
+async function fetchRange(parts: ParticipantParts, request: FetchRequest): Promise<ReplyBody> {
+  if (request.length > FETCH_BYTES_MAX)
+    throw invalid(`a fetch is at most ${FETCH_BYTES_MAX} bytes`);
+  const id = copyIdOf(request.copyId);
+  const result = await parts.engine.read(id, request.offset, request.length);
+  switch (result.kind) {
+    case 'found':
+      return {
+        $case: 'chunk',
+        value: {
+          data: bufferOf(result.data),
+          sizeBytes: result.sizeBytes,
+          crc: crc32(result.data),
+        },
+      };
+    case 'absent':
+      throw new KvError('NOT_FOUND', 'this volume has no such copy');
+    case 'torn':
+      throw new KvError('CORRUPT', 'this copy is torn');
+    case 'corrupt':
+      throw new KvError('CORRUPT', result.why);
+  }
+}
+
+async function listCopies(parts: ParticipantParts, request: ListCopiesRequest): Promise<ReplyBody> {
+  const limit = Math.max(1, Math.min(request.limit, LIST_LIMIT_MAX));
+  const after = request.after.length === 0 ? null : copyIdOf(request.after);
+  const copies = await parts.engine.list(after, limit, ['staged', 'committed']);
+  return {
+    $case: 'listing',
+    value: { copies: copies.map(rowOf), more: copies.length === limit },
+  };
+}
+
+function rowOf(info: CopyInfo) {
+  return {
+    copyId: Buffer.from(info.copyId, 'hex'),
+    state: STATE_NUMBERS[info.state],
+    txnId: Buffer.from(info.txnId, 'hex'),
+    owner: bufferOf(info.owner),
+    sizeBytes: info.sizeBytes,
+    sound: info.sound,
+  };
+}
+
+function vote(parts: ParticipantParts): ReplyBody {
+  const { disk, session } = parts.session();
+  return { $case: 'vote', value: { disk, session } };
+}
+
+function requireSession(parts: ParticipantParts, begins: 'new' | 'open'): void {
+  const { session, accepting } = parts.session();
+  if (session === 0) {
+    throw new KvError('STALE_SESSION', 'this volume is not registered yet; use another one');
+  }
+  if (begins === 'new' && !accepting) {
+    throw new KvError('STOPPING', 'this volume is stopping; use another one');
+  }
+}
+
+function copyIdOf(bytes: Uint8Array): CopyId {
+  if (bytes.length !== 16) throw invalid('a copy id has 16 bytes');
+  return copyId(hexOf(bytes));
+}
+
+function txnIdOf(bytes: Uint8Array): TxnId {
+  if (bytes.length !== 16) throw invalid('a transaction id has 16 bytes');
+  return txnId(hexOf(bytes));
+}
+
+function digestOfWire(bytes: Uint8Array) {
+  if (bytes.length !== 32) throw invalid('a digest has 32 bytes');
+  return digest(hexOf(bytes));
+}
+
+const bufferOf = (bytes: Uint8Array): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+const invalid = (message: string): KvError => new KvError('INVALID_ARGUMENT', message);

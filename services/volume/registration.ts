@@ -1,0 +1,351 @@
+/**
+ * The volume's standing with the coordinators: one stream to each, a Register that starts the session
+ * of this boot, heartbeats, questions and their answers. Nothing is staged before a coordinator has
+ * answered the Register from its applied state; a superseded session ends the process.
+ */
+import { Backoff } from '../common/backoff.ts';
+import type { Clock, Timer } from '../common/clock.ts';
+import { KvError } from '../common/errors.ts';
+import {
+  type ClusterId,
+  type CopyId,
+  clusterId,
+  copyId,
+  type DiskId,
+  diskId,
+  hexOf,
+  isHex32,
+  type Session,
+  session,
+} from '../common/ids.ts';
+import type { Random } from '../common/random.ts';
+import { SECOND_MS } from '../common/units.ts';
+import type { Hello } from '../rpc/generated/common.ts';
+import {
+  type CoordinatorFrame,
+  type Heartbeat,
+  type Registered,
+  RegistryService,
+  type RosterRow,
+  type VolumeFrame,
+} from '../rpc/generated/registry.ts';
+import { openLink } from '../rpc/link.ts';
+import type { Link, Outgoing, StreamEvents } from '../rpc/types.ts';
+import type { CopyInfo } from '../storage/types.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Verdict } from './asker.ts';
+
+const REGISTER_TIMEOUT_MS = 2 * SECOND_MS;
+const VERDICTS: readonly (Verdict | undefined)[] = [undefined, 'KEEP', 'DROP', 'LATER'];
+/** Refusals that asking again cannot mend. */
+const FINAL_REFUSALS = new Set([
+  'IDENTITY_MISMATCH',
+  'WRONG_CLUSTER',
+  'WRONG_NODE',
+  'STALE_SESSION',
+]);
+
+export interface VolumeIdentity {
+  readonly name: string;
+  readonly clusterId: ClusterId | null;
+  /** 0: unformatted. */
+  readonly disk: DiskId;
+  readonly boots: number;
+  readonly nonce: string;
+  readonly cleanStop: boolean;
+}
+
+export interface RegistrationParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Makes the first registration of an unformatted folder durable. */
+  readonly remember: (cluster: ClusterId, disk: DiskId) => Promise<void>;
+  /** What the next heartbeat says besides disk and session. */
+  readonly vitals: () => Omit<Heartbeat, 'disk' | 'session'>;
+  readonly answered: (copy: CopyId, verdict: Verdict) => void;
+  /** This process must end: superseded, refused for good. */
+  readonly onFatal: (error: KvError) => void;
+}
+
+export interface RegistrationOptions {
+  readonly identity: VolumeIdentity;
+  readonly version: string;
+  readonly grpcAddress: string;
+  readonly zone: string | null;
+  readonly capacityBytes: number;
+  readonly heartbeatMs: number;
+}
+
+interface Stream {
+  readonly outgoing: Outgoing<VolumeFrame>;
+  greeted: boolean;
+}
+
+export class Registration {
+  readonly #parts: RegistrationParts;
+  readonly #options: RegistrationOptions;
+  readonly #links = new Map<string, Link>();
+  readonly #streams = new Set<Stream>();
+  readonly #backoff: Backoff;
+  #clusterId: ClusterId | null;
+  #disk: DiskId;
+  #session: Session = session(0);
+  #redirectKey = '';
+  #roster: readonly RosterRow[] = [];
+  #leaving = false;
+  #registering: Timer | null = null;
+  #heart: Timer | null = null;
+  #stopped = false;
+
+  constructor(parts: RegistrationParts, options: RegistrationOptions) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#clusterId = options.identity.clusterId;
+    this.#disk = options.identity.disk;
+    this.#backoff = new Backoff(parts.random, { minMs: 100, maxMs: SECOND_MS });
+  }
+
+  get clusterId(): ClusterId | null {
+    return this.#clusterId;
+  }
+
+  get disk(): DiskId {
+    return this.#disk;
+  }
+
+  get session(): Session {
+    return this.#session;
+  }
+
+  get redirectKey(): string {
+    return this.#redirectKey;
+  }
+
+  /** host:port of another disk's data stream, as last told. */
+  addressOf(disk: number): string | undefined {
+    return this.#roster.find((row) => row.disk === disk)?.grpcAddress;
+  }
+
+  /** Opens links to new addresses and closes those to addresses that are gone. */
+  follow(addresses: ReadonlySet<string>): void {
+    if (this.#stopped) return;
+    for (const [address, link] of this.#links) {
+      if (addresses.has(address)) continue;
+      link.close();
+      this.#links.delete(address);
+    }
+    for (const address of addresses) {
+      if (!this.#links.has(address)) this.#links.set(address, this.#dial(address));
+    }
+  }
+
+  hello(): Hello {
+    const { identity, version, grpcAddress } = this.#options;
+    return {
+      protocol: 1,
+      clusterId: this.#clusterId ?? '',
+      role: 'volume',
+      name: identity.name,
+      from: this.#disk,
+      to: 0,
+      bootId: identity.boots,
+      address: grpcAddress,
+      version,
+    };
+  }
+
+  /** Sends questions to one coordinator; false when none is there. */
+  ask(copies: readonly CopyInfo[]): boolean {
+    const stream = [...this.#streams].find(({ greeted }) => greeted);
+    if (stream === undefined || this.#session === 0) return false;
+    const questions = copies.map((copy) => ({
+      copyId: Buffer.from(copy.copyId, 'hex'),
+      txnId: Buffer.from(copy.txnId, 'hex'),
+      owner: Buffer.from(copy.owner),
+    }));
+    stream.outgoing.send({ body: { $case: 'questions', value: { questions } } });
+    return true;
+  }
+
+  /** Tells all coordinators at once that this volume is about to stop. */
+  leave(): void {
+    this.#leaving = true;
+    this.#broadcast({ body: { $case: 'leaving', value: { disk: this.#disk } } });
+  }
+
+  /** Sends a heartbeat now, after a change that matters. */
+  beat(): void {
+    if (this.#session === 0 || this.#leaving) return;
+    this.#broadcast(this.#heartbeat());
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#registering?.cancel();
+    this.#heart?.cancel();
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+  }
+
+  #dial(address: string): Link {
+    const { clock, random, logger } = this.#parts;
+    return openLink<VolumeFrame, CoordinatorFrame>(
+      { clock, random, logger },
+      {
+        method: RegistryService.session,
+        address: () => address,
+        onOpen: (outgoing) => this.#accept(outgoing),
+      },
+    );
+  }
+
+  #accept(outgoing: Outgoing<VolumeFrame>): StreamEvents<CoordinatorFrame> {
+    const stream: Stream = { outgoing, greeted: false };
+    this.#streams.add(stream);
+    outgoing.send({ body: { $case: 'hello', value: this.hello() } });
+    return {
+      onMessage: (frame) => this.#take(stream, frame),
+      onClosed: () => {
+        this.#streams.delete(stream);
+      },
+    };
+  }
+
+  #take(stream: Stream, frame: CoordinatorFrame): void {
+    const body = frame.body;
+    if (body === undefined) return;
+    switch (body.$case) {
+      case 'hello':
+        this.#greet(stream, body.value);
+        return;
+      case 'registered':
+        void this.#registered(body.value);
+        return;
+      case 'refused':
+        this.#refused(body.value.code, body.value.message);
+        return;
+      case 'answers':
+        for (const { copyId: bytes, verdict } of body.value.answers) {
+          const answer = VERDICTS[verdict];
+          if (answer !== undefined) this.#parts.answered(copyId(hexOf(bytes)), answer);
+        }
+        return;
+      case 'roster':
+        this.#roster = body.value.volumes;
+        return;
+      case 'superseded':
+        this.#superseded(body.value.session);
+        return;
+    }
+  }
+
+  #greet(stream: Stream, hello: Hello): void {
+    if (this.#clusterId !== null && hello.clusterId !== '' && hello.clusterId !== this.#clusterId) {
+      this.#parts.logger.error(
+        { theirs: hello.clusterId, ours: this.#clusterId, remote: stream.outgoing.remote },
+        'coordinator belongs to another cluster',
+      );
+      stream.outgoing.close();
+      return;
+    }
+    stream.greeted = true;
+    if (this.#session === 0) this.#register(stream);
+    else stream.outgoing.send(this.#heartbeat());
+  }
+
+  #register(stream: Stream): void {
+    if (this.#registering !== null || this.#leaving) return;
+    const { identity, zone, capacityBytes } = this.#options;
+    stream.outgoing.send({
+      body: {
+        $case: 'register',
+        value: {
+          disk: this.#disk,
+          name: identity.name,
+          boots: identity.boots,
+          nonce: identity.nonce,
+          clean: identity.cleanStop,
+          zone: zone ?? undefined,
+          capacityBytes,
+        },
+      },
+    });
+    this.#retryRegisterAfter(REGISTER_TIMEOUT_MS);
+  }
+
+  #retryRegisterAfter(delayMs: number): void {
+    this.#registering?.cancel();
+    this.#registering = this.#parts.clock.after(delayMs, () => {
+      this.#registering = null;
+      if (this.#session !== 0 || this.#stopped) return;
+      const candidates = [...this.#streams].filter(({ greeted }) => greeted);
+      const next = candidates[this.#parts.random.below(Math.max(1, candidates.length))];
+      if (next === undefined) this.#retryRegisterAfter(this.#backoff.next());
+      else this.#register(next);
+    });
+  }
+
+  #refused(code: string, message: string): void {
+    if (this.#session !== 0) return;
+    if (FINAL_REFUSALS.has(code)) {
+      this.#parts.onFatal(new KvError('IDENTITY_MISMATCH', message, { detail: { code } }));
+      return;
+    }
+    this.#parts.logger.info({ code, reason: message }, 'registration put off');
+    this.#retryRegisterAfter(this.#backoff.next());
+  }
+
+  async #registered(answer: Registered): Promise<void> {
+    if (!isHex32(answer.clusterId)) return;
+    const cluster = clusterId(answer.clusterId);
+    if (this.#clusterId !== null && this.#clusterId !== cluster) {
+      this.#parts.onFatal(
+        new KvError(
+          'IDENTITY_MISMATCH',
+          `registered with cluster ${cluster}, not ${this.#clusterId}`,
+        ),
+      );
+      return;
+    }
+    const disk = diskId(answer.disk);
+    if (this.#disk === 0) {
+      // Durable before the first vote: a folder must never be given a second number.
+      await this.#parts.remember(cluster, disk);
+    }
+    this.#clusterId = cluster;
+    this.#disk = disk;
+    this.#redirectKey = answer.redirectKey;
+    if (this.#session !== 0) return;
+    this.#session = session(answer.session);
+    this.#registering?.cancel();
+    this.#registering = null;
+    this.#parts.logger.info({ disk, session: answer.session }, 'registered');
+    this.#pulse();
+  }
+
+  #superseded(newer: number): void {
+    if (newer <= this.#session) return;
+    this.#parts.onFatal(
+      new KvError(
+        'STALE_SESSION',
+        `another process runs this volume's disk ${this.#disk} in session ${newer}; this one must stop`,
+      ),
+    );
+  }
+
+  #pulse(): void {
+    if (this.#stopped) return;
+    this.beat();
+    this.#heart = this.#parts.clock.after(this.#options.heartbeatMs, () => this.#pulse());
+  }
+
+  #heartbeat(): VolumeFrame {
+    const value = { disk: this.#disk, session: this.#session, ...this.#parts.vitals() };
+    return { body: { $case: 'heartbeat', value } };
+  }
+
+  #broadcast(frame: VolumeFrame): void {
+    for (const stream of this.#streams) if (stream.greeted) stream.outgoing.send(frame);
+  }
+}
