@@ -72,6 +72,7 @@ export interface RegistrationOptions {
   readonly identity: VolumeIdentity;
   readonly version: string;
   readonly grpcAddress: string;
+  readonly httpAddress: string;
   readonly zone: string | null;
   readonly capacityBytes: number;
   readonly heartbeatMs: number;
@@ -152,6 +153,7 @@ export class Registration {
       bootId: identity.boots,
       address: grpcAddress,
       version,
+      httpAddress: this.#options.httpAddress,
     };
   }
 

@@ -32,6 +32,8 @@ export interface Hello {
   /** host:port at which this process can be dialled right now; may be empty. */
   address: string;
   version: string;
+  /** host:port of this process' HTTP listener as others reach it; may be empty. */
+  httpAddress: string;
 }
 
 export interface ClusterMember {
@@ -47,7 +49,18 @@ export interface Failure {
 }
 
 function createBaseHello(): Hello {
-  return { protocol: 0, clusterId: "", role: "", name: "", from: 0, to: 0, bootId: 0, address: "", version: "" };
+  return {
+    protocol: 0,
+    clusterId: "",
+    role: "",
+    name: "",
+    from: 0,
+    to: 0,
+    bootId: 0,
+    address: "",
+    version: "",
+    httpAddress: "",
+  };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -78,6 +91,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.version !== "") {
       writer.uint32(74).string(message.version);
+    }
+    if (message.httpAddress !== "") {
+      writer.uint32(82).string(message.httpAddress);
     }
     return writer;
   },
@@ -165,6 +181,14 @@ export const Hello: MessageFns<Hello> = {
             }
 
             message.version = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.httpAddress = reader.string();
             continue;
           }
         }
