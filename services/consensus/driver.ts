@@ -1,0 +1,405 @@
+/**
+ * The one loop around the Raft core: inputs step it, and once a loop turn its work is carried out in
+ * the order that `Ready` demands. Only this room waits on disk and network for the core. Invariant:
+ * after a fatal error nothing is sent, applied or answered any more.
+ */
+import type { Clock, Timer } from '../common/clock.ts';
+import { asError, KvError } from '../common/errors.ts';
+import { type LogIndex, logIndex, NOBODY, type NodeId, term } from '../common/ids.ts';
+import { RaftCore } from '../raft/core.ts';
+import type { Message } from '../raft/messages.ts';
+import type {
+  InitialState,
+  LogPoint,
+  ProposalRefusal,
+  RaftOptions,
+  RaftStatus,
+  Ready,
+} from '../raft/types.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { LogWriter } from './log-writer.ts';
+import type { ConsensusMetrics } from './metrics.ts';
+import { Proposals } from './proposals.ts';
+import type { RaftLog } from './raft-log.ts';
+import type { SnapshotTransfer } from './snapshot-transfer.ts';
+import type { StateMachine } from './state-machine.ts';
+import type { SnapshotChunk, SnapshotProgress, Transport } from './transport.ts';
+import type { Consensus } from './types.ts';
+import { AppliedWaiters, ReadWaiters } from './waiters.ts';
+
+/** The unit of Raft's time-outs. A stalled loop ticks late, so its own stall never looks like a dead leader. */
+export const TICK_MS = 10;
+const SWEEP_EVERY_TICKS = 10;
+const COMPACT_EVERY_TICKS = 100;
+const READ_RETRY_MS = 20;
+const READY_TURNS_MAX = 1000;
+
+export interface DriverParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: ConsensusMetrics;
+  readonly transport: Transport;
+  readonly machine: StateMachine;
+  readonly log: RaftLog;
+  readonly snapshots: SnapshotTransfer;
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface DriverOptions {
+  readonly raft: RaftOptions;
+  readonly initial: InitialState;
+  /** Entries kept behind the flushed state for followers that are a little late. */
+  readonly slackEntries: number;
+}
+
+export class Driver implements Consensus {
+  readonly #parts: DriverParts;
+  readonly #options: DriverOptions;
+  readonly #core: RaftCore;
+  readonly #writer: LogWriter;
+  readonly #proposals = new Proposals();
+  readonly #reads = new ReadWaiters();
+  readonly #applied = new AppliedWaiters();
+  /** Confirmed reads whose index is not applied yet. */
+  #confirmed: { readonly readId: number; readonly index: LogIndex }[] = [];
+  readonly #listeners: ((status: RaftStatus) => void)[] = [];
+  #status: RaftStatus;
+  #timer: Timer | null = null;
+  #tickCount = 0;
+  #isAwake = false;
+  #isDead = false;
+  #isCaughtUp = false;
+  #installing: Promise<void> | null = null;
+  /** Flushed points of the past second each: the cut goes to one that is `slackEntries` behind. */
+  #cuts: LogPoint[] = [];
+
+  constructor(parts: DriverParts, options: DriverOptions) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#core = new RaftCore(options.raft, options.initial);
+    this.#status = this.#core.status();
+    this.#writer = new LogWriter(parts.log, {
+      persisted: (ready, last) => this.#persisted(ready, last),
+      failed: (error) => this.#die(error),
+    });
+  }
+
+  /** Begins to listen and to tick. */
+  start(): void {
+    this.#parts.transport.listen({
+      onMessages: (messages) => this.#receive(messages),
+      onClosed: (peer) => this.#step(() => this.#core.connectionClosed(peer)),
+      onSnapshotChunk: (chunk) => this.#takeChunk(chunk),
+    });
+    this.#tick();
+    void this.#catchUp();
+  }
+
+  /** Flushes, raises the witness and closes; nothing is answered afterwards. */
+  async stop(): Promise<void> {
+    const { machine, log } = this.#parts;
+    this.beginStop();
+    this.#timer?.cancel();
+    this.#proposals.stop();
+    await this.#installing;
+    await this.#writer.idle();
+    if (!this.#isDead) await machine.flush();
+    this.#isDead = true;
+    this.#failWaiters(new KvError('STOPPING', 'this coordinator is stopping; use another one'));
+    await log.close();
+  }
+
+  propose(command: Uint8Array, refused: (reason: ProposalRefusal) => void): void {
+    if (this.#isDead) {
+      refused('stopping');
+      return;
+    }
+    this.#parts.metrics.proposals.add();
+    this.#proposals.add(command, refused);
+    this.#wake();
+  }
+
+  readBarrier(timeoutMs: number): Promise<LogIndex> {
+    if (this.#isDead)
+      return Promise.reject(new KvError('STOPPING', 'this coordinator has stopped'));
+    const waiting = this.#reads.join(this.#parts.clock.monotonicMs() + timeoutMs);
+    this.#wake();
+    return waiting;
+  }
+
+  async waitApplied(index: LogIndex, timeoutMs: number): Promise<void> {
+    if (this.#parts.machine.applied.index >= index) return;
+    await this.#applied.wait(index, this.#parts.clock.monotonicMs() + timeoutMs);
+  }
+
+  status(): RaftStatus {
+    return this.#core.status();
+  }
+
+  leaderContactMs(): number {
+    const { leader, leaderContactTicks } = this.#core.status();
+    return leader === NOBODY ? Number.POSITIVE_INFINITY : leaderContactTicks * TICK_MS;
+  }
+
+  caughtUp(): boolean {
+    return this.#isCaughtUp;
+  }
+
+  async transferLeadership(target: NodeId, timeoutMs: number): Promise<NodeId> {
+    const { clock } = this.#parts;
+    const { self } = this.#options.raft;
+    if (this.#core.status().role !== 'leader') {
+      throw new KvError('NOT_LEADER', 'this coordinator does not lead; ask the leader');
+    }
+    this.#step(() => this.#core.transferLeadership(target));
+    const endMs = clock.monotonicMs() + timeoutMs;
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        const { leader } = this.#core.status();
+        if (leader !== NOBODY && leader !== self) resolve(leader);
+        else if (this.#isDead || clock.monotonicMs() >= endMs) {
+          reject(new KvError('TRANSFER_FAILED', 'no other coordinator took over in time'));
+        } else clock.after(TICK_MS, look);
+      };
+      look();
+    });
+  }
+
+  onLeadership(listener: (status: RaftStatus) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  beginStop(): void {
+    this.#step(() => this.#core.beginStop());
+  }
+
+  /** All inputs but proposals and reads come through here: one place that survives no broken invariant. */
+  #step(input: () => void): void {
+    if (this.#isDead) return;
+    try {
+      input();
+      this.#wake();
+    } catch (error) {
+      this.#die(asError(error));
+    }
+  }
+
+  #receive(messages: readonly Message[]): void {
+    this.#step(() => {
+      for (const message of messages) this.#core.receive(message);
+    });
+  }
+
+  #tick(): void {
+    this.#timer = this.#parts.clock.after(TICK_MS, () => this.#tick());
+    this.#tickCount += 1;
+    this.#step(() => this.#core.tick());
+    if (this.#tickCount % SWEEP_EVERY_TICKS === 0) {
+      const nowMs = this.#parts.clock.monotonicMs();
+      this.#reads.sweep(nowMs);
+      this.#applied.sweep(nowMs);
+    }
+    if (this.#tickCount % COMPACT_EVERY_TICKS === 0) void this.#compact();
+  }
+
+  #wake(): void {
+    if (this.#isAwake || this.#isDead) return;
+    this.#isAwake = true;
+    this.#parts.clock.soon(() => this.#turn());
+  }
+
+  /** One loop turn: what gathered goes in, all that comes out is carried out. */
+  #turn(): void {
+    this.#isAwake = false;
+    if (this.#isDead) return;
+    try {
+      if (this.#proposals.waiting) {
+        const { proposalId, commands } = this.#proposals.depart();
+        this.#core.propose(proposalId, commands);
+      }
+      if (this.#reads.hasNew) this.#core.read(this.#reads.depart());
+      for (let turns = 0; turns < READY_TURNS_MAX; turns += 1) {
+        const ready = this.#core.takeReady();
+        if (ready === null) break;
+        this.#carryOut(ready);
+      }
+      this.#noticeLeadership();
+    } catch (error) {
+      this.#die(asError(error));
+    }
+  }
+
+  #carryOut(ready: Ready): void {
+    if (ready.messages.length > 0) this.#parts.transport.send(ready.messages);
+    this.#writer.add(ready);
+    if (ready.committed.length > 0) this.#apply(ready);
+    for (const { readId, index } of ready.reads) this.#confirmed.push({ readId, index });
+    if (ready.reads.length > 0) this.#answerReads();
+    if (ready.lostReads.length > 0) this.#retryReads(ready.lostReads);
+    for (const { proposalId, reason } of ready.refusedProposals) {
+      this.#proposals.refused(proposalId, reason);
+    }
+    for (const { to } of ready.snapshotRequests) void this.#sendSnapshot(to);
+    if (ready.installSnapshot !== null) this.#installing = this.#install(ready.installSnapshot);
+  }
+
+  #apply(ready: Ready): void {
+    const { machine } = this.#parts;
+    machine.apply(ready.committed);
+    const last = machine.applied.index;
+    this.#core.applied(last);
+    this.#applied.applied(last);
+    this.#answerReads();
+  }
+
+  #answerReads(): void {
+    const applied = this.#parts.machine.applied.index;
+    if (this.#confirmed.length === 0) return;
+    const waiting = this.#confirmed;
+    this.#confirmed = waiting.filter(({ index }) => index > applied);
+    for (const { readId, index } of waiting) {
+      if (index <= applied) this.#reads.confirmed(readId, index);
+    }
+  }
+
+  #retryReads(lost: readonly number[]): void {
+    // Not at once: without a leader the next round would be lost in the same turn.
+    for (const readId of lost) {
+      this.#parts.clock.after(READ_RETRY_MS, () => {
+        this.#reads.lost(readId);
+        this.#wake();
+      });
+    }
+  }
+
+  /** Durable now: what promised it may leave. */
+  #persisted(ready: Ready, last: LogPoint | null): void {
+    if (this.#isDead) return;
+    if (ready.messagesAfterPersist.length > 0) {
+      this.#parts.transport.send(ready.messagesAfterPersist);
+    }
+    if (last === null) return;
+    this.#parts.machine.logDurable(last.index);
+    this.#step(() => this.#core.persisted(last));
+  }
+
+  #noticeLeadership(): void {
+    const status = this.#core.status();
+    const before = this.#status;
+    if (
+      status.term === before.term &&
+      status.role === before.role &&
+      status.leader === before.leader
+    ) {
+      return;
+    }
+    this.#status = status;
+    this.#parts.logger.info(
+      { role: status.role, term: status.term, leader: status.leader },
+      'leadership changed',
+    );
+    if (status.role === 'leader') this.#parts.metrics.elections.add();
+    for (const listener of this.#listeners) listener(status);
+  }
+
+  async #takeChunk(chunk: SnapshotChunk): Promise<SnapshotProgress> {
+    if (this.#isDead) throw new KvError('STOPPING', 'this coordinator is stopping');
+    if (this.#installing !== null)
+      throw new KvError('UNAVAILABLE', 'a snapshot is being installed');
+    const progress = await this.#parts.snapshots.receive(chunk);
+    if (progress.staged) {
+      this.#step(() => this.#core.snapshotReady(chunk.point, chunk.from, term(chunk.term)));
+    }
+    return progress;
+  }
+
+  async #sendSnapshot(peer: NodeId): Promise<void> {
+    const { snapshots, logger, metrics } = this.#parts;
+    if (snapshots.isSendingTo(peer)) return;
+    const { term: now } = this.#core.status();
+    const stillLeads = (): boolean => {
+      const status = this.#core.status();
+      return !this.#isDead && status.role === 'leader' && status.term === now;
+    };
+    try {
+      const point = await snapshots.send(peer, now, stillLeads);
+      metrics.snapshotsSent.add();
+      logger.info({ peer, index: point.index }, 'snapshot sent');
+      this.#step(() => this.#core.snapshotSent(peer, point));
+    } catch (error) {
+      logger.warn({ peer, error: asError(error) }, 'snapshot not sent');
+      this.#step(() => this.#core.snapshotSent(peer, null));
+    } finally {
+      snapshots.finished(peer);
+    }
+  }
+
+  /** Replaces the state by the staged snapshot, then the log: the order of docs/guarantees.md. */
+  async #install(point: LogPoint): Promise<void> {
+    const { machine, snapshots, log, logger, metrics } = this.#parts;
+    try {
+      await this.#writer.idle();
+      await machine.installSnapshot(point, snapshots.read(point));
+      await log.restart(point);
+      machine.logDurable(point.index);
+      await snapshots.discard();
+      metrics.snapshotsInstalled.add();
+      logger.info({ index: point.index, term: point.term }, 'snapshot installed');
+      this.#step(() => this.#core.snapshotInstalled(point));
+      this.#applied.applied(point.index);
+      this.#answerReads();
+    } catch (error) {
+      this.#die(asError(error));
+    } finally {
+      this.#installing = null;
+    }
+  }
+
+  /** Cuts the log behind what the state machine holds durably, less the slack. */
+  async #compact(): Promise<void> {
+    if (this.#isDead || this.#installing !== null) return;
+    const { machine, log, snapshots } = this.#parts;
+    const { flushed } = machine;
+    if (flushed.index > (this.#cuts.at(-1)?.index ?? 0)) this.#cuts.push(flushed);
+    const limit = Math.min(flushed.index - this.#options.slackEntries, snapshots.keepFrom);
+    const cut = this.#cuts.findLast(({ index }) => index <= limit);
+    if (cut === undefined || cut.index <= this.#core.status().baseIndex) return;
+    this.#cuts = this.#cuts.filter(({ index }) => index > cut.index);
+    try {
+      await this.#writer.idle();
+      await log.compact(cut);
+      this.#step(() => this.#core.compacted(cut));
+    } catch (error) {
+      this.#die(asError(error));
+    }
+  }
+
+  /** Once in this boot: a confirmed read shows that a leader's commit index is applied here. */
+  async #catchUp(): Promise<void> {
+    while (!this.#isDead && !this.#isCaughtUp) {
+      try {
+        await this.readBarrier(1000);
+        this.#isCaughtUp = true;
+      } catch {
+        // No leader yet: go on asking.
+      }
+    }
+  }
+
+  #failWaiters(error: KvError): void {
+    this.#reads.fail(error);
+    this.#applied.fail(error);
+  }
+
+  #die(error: Error): void {
+    if (this.#isDead) return;
+    this.#isDead = true;
+    this.#timer?.cancel();
+    this.#parts.logger.error({ error }, 'consensus stops');
+    this.#failWaiters(new KvError('STOPPING', 'this coordinator has stopped'));
+    this.#parts.onFatal(error);
+  }
+}
+
+/** Index 0, for machines and logs that hold nothing yet. */
+export const NO_POINT: LogPoint = { index: logIndex(0), term: term(0) };

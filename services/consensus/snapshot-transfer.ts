@@ -1,0 +1,211 @@
+/**
+ * Snapshots between nodes: captured once to a file, sent in checksummed pieces that resume where the
+ * receiver stands, verified whole before anything is replaced. Invariant: a file named `.snap` is
+ * complete; a `.part` is not and may be thrown away.
+ */
+import { join } from 'node:path';
+import { crc32 } from '../common/checksum.ts';
+import { KvError } from '../common/errors.ts';
+import type { LogIndex, NodeId, Term } from '../common/ids.ts';
+import { KIB } from '../common/units.ts';
+import type { Disk, DiskFile } from '../disk/disk.ts';
+import type { LogPoint } from '../raft/types.ts';
+import type { StateMachine } from './state-machine.ts';
+import type { SnapshotChunk, SnapshotProgress, Transport } from './transport.ts';
+
+const CHUNK_BYTES = 256 * KIB;
+const ATTEMPTS_MAX = 20;
+
+interface Captured {
+  readonly path: string;
+  readonly point: LogPoint;
+  readonly totalBytes: number;
+  readonly fileCrc: number;
+}
+
+interface Incoming {
+  readonly path: string;
+  readonly file: DiskFile;
+  readonly point: LogPoint;
+  readonly totalBytes: number;
+  readonly fileCrc: number;
+  heldBytes: number;
+  crc: number;
+  staged: boolean;
+}
+
+export interface SnapshotTransferParts {
+  readonly disk: Disk;
+  readonly transport: Transport;
+  readonly machine: StateMachine;
+  readonly self: NodeId;
+}
+
+export class SnapshotTransfer {
+  readonly #parts: SnapshotTransferParts;
+  readonly #folder: string;
+  #incoming: Incoming | null = null;
+  /** Points of snapshots in transit: the log keeps what follows them. */
+  readonly #sending = new Map<NodeId, LogIndex>();
+
+  private constructor(parts: SnapshotTransferParts, folder: string) {
+    this.#parts = parts;
+    this.#folder = folder;
+  }
+
+  /** Opens the folder and clears what an earlier life left half done. */
+  static async open(parts: SnapshotTransferParts, folder: string): Promise<SnapshotTransfer> {
+    await parts.disk.removeFolder(folder);
+    await parts.disk.makeFolder(folder);
+    return new SnapshotTransfer(parts, folder);
+  }
+
+  /** The log must be kept from here on; Infinity while nothing is in transit. */
+  get keepFrom(): number {
+    return Math.min(Number.POSITIVE_INFINITY, ...this.#sending.values());
+  }
+
+  isSendingTo(peer: NodeId): boolean {
+    return this.#sending.has(peer);
+  }
+
+  /** Captures the state and brings it to `peer`; answers its point once staged there. */
+  async send(peer: NodeId, term: Term, stillLeads: () => boolean): Promise<LogPoint> {
+    const { machine, disk } = this.#parts;
+    this.#sending.set(peer, machine.flushed.index);
+    const captured = await this.#capture(peer);
+    this.#sending.set(peer, captured.point.index);
+    try {
+      await this.#stream(captured, { peer, term, stillLeads });
+      return captured.point;
+    } finally {
+      await disk.remove(captured.path);
+    }
+  }
+
+  /** The peer has what it needs, or the attempt is over: the log may be cut again. */
+  finished(peer: NodeId): void {
+    this.#sending.delete(peer);
+  }
+
+  /** Takes one piece; pieces of a new snapshot replace an unfinished older one. */
+  async receive(chunk: SnapshotChunk): Promise<SnapshotProgress> {
+    const incoming = await this.#incomingOf(chunk);
+    if (!incoming.staged && chunk.offset === incoming.heldBytes && chunk.data.length > 0) {
+      await incoming.file.write(chunk.offset, [chunk.data]);
+      incoming.heldBytes += chunk.data.length;
+      incoming.crc = crc32(chunk.data, incoming.crc);
+      if (incoming.heldBytes >= incoming.totalBytes) await this.#finish(incoming);
+    }
+    return { heldBytes: incoming.heldBytes, staged: incoming.staged };
+  }
+
+  /** The chunks of the staged snapshot of `point`. */
+  async *read(point: LogPoint): AsyncIterable<Uint8Array> {
+    const incoming = this.#incoming;
+    if (incoming?.staged !== true || incoming.point.index !== point.index) {
+      throw new KvError('NOT_FOUND', `no snapshot of index ${point.index} is staged`);
+    }
+    for (let offset = 0; offset < incoming.totalBytes; offset += CHUNK_BYTES) {
+      yield await incoming.file.read(offset, Math.min(CHUNK_BYTES, incoming.totalBytes - offset));
+    }
+  }
+
+  /** Forgets the staged snapshot: it is installed, or not wanted. */
+  async discard(): Promise<void> {
+    const incoming = this.#incoming;
+    this.#incoming = null;
+    if (incoming === null) return;
+    await incoming.file.close();
+    await this.#parts.disk.remove(incoming.path);
+  }
+
+  async #capture(peer: NodeId): Promise<Captured> {
+    const { machine, disk } = this.#parts;
+    const source = await machine.openSnapshot();
+    const path = join(this.#folder, `to-${peer}-${source.point.index}.part`);
+    await disk.remove(path);
+    const file = await disk.open(path, 'create');
+    try {
+      let totalBytes = 0;
+      let fileCrc = 0;
+      for await (const chunk of source.chunks) {
+        await file.write(totalBytes, [chunk]);
+        totalBytes += chunk.length;
+        fileCrc = crc32(chunk, fileCrc);
+      }
+      return { path, point: source.point, totalBytes, fileCrc };
+    } finally {
+      await source.close();
+      await file.close();
+    }
+  }
+
+  async #stream(
+    captured: Captured,
+    to: { readonly peer: NodeId; readonly term: Term; readonly stillLeads: () => boolean },
+  ): Promise<void> {
+    const { disk, transport, self } = this.#parts;
+    const file = await disk.open(captured.path, 'read');
+    try {
+      let offset = 0;
+      for (let failures = 0; failures < ATTEMPTS_MAX; ) {
+        if (!to.stillLeads()) throw new KvError('NOT_LEADER', 'leadership ended during a snapshot');
+        const data = await file.read(offset, Math.min(CHUNK_BYTES, captured.totalBytes - offset));
+        const progress = await transport.sendSnapshotChunk({
+          from: self,
+          to: to.peer,
+          term: to.term,
+          point: captured.point,
+          totalBytes: captured.totalBytes,
+          fileCrc: captured.fileCrc,
+          offset,
+          data,
+        });
+        if (progress.staged) return;
+        failures = progress.heldBytes === offset + data.length ? 0 : failures + 1;
+        offset = Math.min(progress.heldBytes, captured.totalBytes);
+      }
+      throw new KvError('UNAVAILABLE', 'the follower does not take the snapshot');
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #incomingOf(chunk: SnapshotChunk): Promise<Incoming> {
+    const present = this.#incoming;
+    if (
+      present !== null &&
+      present.point.index === chunk.point.index &&
+      present.fileCrc === chunk.fileCrc &&
+      present.totalBytes === chunk.totalBytes
+    ) {
+      return present;
+    }
+    await this.discard();
+    const path = join(this.#folder, `from-${chunk.from}-${chunk.point.index}.part`);
+    await this.#parts.disk.remove(path);
+    const file = await this.#parts.disk.open(path, 'create');
+    const { point, totalBytes, fileCrc } = chunk;
+    this.#incoming = {
+      path,
+      file,
+      point,
+      totalBytes,
+      fileCrc,
+      heldBytes: 0,
+      crc: 0,
+      staged: false,
+    };
+    return this.#incoming;
+  }
+
+  async #finish(incoming: Incoming): Promise<void> {
+    if (incoming.crc !== incoming.fileCrc) {
+      await this.discard();
+      throw new KvError('CHECKSUM_MISMATCH', 'the snapshot arrived damaged; send it again');
+    }
+    await incoming.file.sync();
+    incoming.staged = true;
+  }
+}
