@@ -1,0 +1,312 @@
+import { describe, expect, test } from '@jest/globals';
+import { crc32 } from '../common/checksum.ts';
+import { type LogIndex, type NodeId, nodeId, term } from '../common/ids.ts';
+import { seededRandom } from '../common/random.ts';
+import { MemoryDisk } from '../disk/memory-disk.ts';
+import type { Entry, HardState, LogPoint } from '../raft/types.ts';
+import { silentLogger } from '../telemetry/logger.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
+import { MemoryNetwork } from '../testing/memory-transport.ts';
+import { Driver, NO_POINT } from './driver.ts';
+import { consensusMetrics } from './metrics.ts';
+import type { LogWrite, RaftLog } from './raft-log.ts';
+import { SnapshotTransfer } from './snapshot-transfer.ts';
+import type { SnapshotSource, StateMachine } from './state-machine.ts';
+
+/** A log that keeps what was synced; its owner can be killed and reads it again. */
+class MemoryLog implements RaftLog {
+  hardState: HardState = { term: term(0), vote: nodeId(0) };
+  base: LogPoint = NO_POINT;
+  entries: Entry[] = [];
+  syncs = 0;
+
+  async write(writes: readonly LogWrite[]): Promise<void> {
+    for (const { hardState, truncateFrom, entries } of writes) {
+      if (hardState !== null) this.hardState = hardState;
+      if (truncateFrom !== null)
+        this.entries = this.entries.filter(({ index }) => index < truncateFrom);
+      this.entries.push(...entries);
+    }
+    this.syncs += 1;
+  }
+
+  async restart(base: LogPoint): Promise<void> {
+    this.base = base;
+    this.entries = [];
+  }
+
+  async compact(base: LogPoint): Promise<void> {
+    this.entries = this.entries.filter(({ index }) => index > base.index);
+    this.base = base;
+  }
+
+  async setRecovered(): Promise<void> {}
+  async close(): Promise<void> {}
+}
+
+/** Applied commands as text; a snapshot is their JSON. */
+class TextMachine implements StateMachine {
+  applied: LogPoint = NO_POINT;
+  texts: string[] = [];
+
+  get flushed(): LogPoint {
+    return this.applied;
+  }
+
+  apply(entries: readonly Entry[]): void {
+    for (const { index, term: entryTerm, kind, data } of entries) {
+      expect(index).toBe(this.applied.index + 1);
+      if (kind === 'command') this.texts.push(Buffer.from(data).toString());
+      this.applied = { index, term: entryTerm };
+    }
+  }
+
+  logDurable(): void {}
+  async flush(): Promise<void> {}
+
+  async openSnapshot(): Promise<SnapshotSource> {
+    const bytes = Buffer.from(JSON.stringify(this.texts));
+    return {
+      point: this.applied,
+      chunks: (async function* () {
+        yield new Uint8Array(bytes);
+      })(),
+      close: async () => {},
+    };
+  }
+
+  async installSnapshot(point: LogPoint, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of chunks) parts.push(chunk);
+    this.texts = JSON.parse(Buffer.concat(parts).toString()) as string[];
+    this.applied = point;
+  }
+}
+
+interface Node {
+  readonly id: NodeId;
+  readonly driver: Driver;
+  readonly machine: TextMachine;
+  readonly log: MemoryLog;
+}
+
+class World {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork(this.clock);
+  readonly nodes = new Map<number, Node>();
+  readonly #logs = new Map<number, MemoryLog>();
+  readonly fatal: Error[] = [];
+  #boots = 0;
+
+  async start(id: number, slackEntries = 10_000): Promise<Node> {
+    this.#boots += 1;
+    const log = this.#logs.get(id) ?? new MemoryLog();
+    this.#logs.set(id, log);
+    const machine = new TextMachine();
+    machine.applied = log.base;
+    const transport = this.network.transport(nodeId(id));
+    const disk = new MemoryDisk();
+    const parts = { disk, transport, machine, self: nodeId(id) };
+    const random = seededRandom(id * 97 + this.#boots);
+    const driver = new Driver(
+      {
+        clock: this.clock,
+        logger: silentLogger,
+        metrics: consensusMetrics(createMetrics()),
+        transport,
+        machine,
+        log,
+        snapshots: await SnapshotTransfer.open(parts, '/snapshots'),
+        onFatal: (error) => this.fatal.push(error),
+      },
+      {
+        slackEntries,
+        raft: {
+          self: nodeId(id),
+          voters: [1, 2, 3].map(nodeId),
+          bootId: this.#boots,
+          heartbeatTicks: 5,
+          electionTicksMin: 60,
+          randomBelow: (bound) => random.below(bound),
+          limits: {
+            uncommittedBytesMax: 1 << 26,
+            appendBytesMax: 1 << 20,
+            inflightMessagesMax: 64,
+            inflightBytesMax: 1 << 23,
+          },
+        },
+        initial: {
+          hardState: log.hardState,
+          base: log.base,
+          entries: [...log.entries],
+          applied: log.base.index,
+          recovering: false,
+        },
+      },
+    );
+    driver.start();
+    const node = { id: nodeId(id), driver, machine, log };
+    this.nodes.set(id, node);
+    return node;
+  }
+
+  async kill(id: number): Promise<void> {
+    this.nodes.delete(id);
+    this.network.remove(nodeId(id));
+  }
+
+  async leader(): Promise<Node> {
+    for (let i = 0; i < 500; i += 1) {
+      await this.clock.advance(10);
+      const leaders = [...this.nodes.values()].filter(
+        ({ driver }) => driver.status().role === 'leader',
+      );
+      const newest = leaders.sort((a, b) => b.driver.status().term - a.driver.status().term)[0];
+      if (newest !== undefined) return newest;
+    }
+    throw new Error('no leader');
+  }
+
+  texts(): string[][] {
+    return [...this.nodes.values()].map(({ machine }) => machine.texts);
+  }
+}
+
+async function three(): Promise<World> {
+  const world = new World();
+  for (const id of [1, 2, 3]) await world.start(id);
+  return world;
+}
+
+const ignore = (): void => {};
+const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
+
+describe('three drivers', () => {
+  test('apply what any of them proposes, with one sync for many proposals of a turn', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    await world.clock.advance(200);
+    const before = leader.log.syncs;
+    for (let i = 0; i < 100; i += 1) leader.driver.propose(bytes(`a${i}`), ignore);
+    await world.clock.advance(100);
+    expect(leader.log.syncs - before).toBeLessThanOrEqual(2);
+    const follower = [...world.nodes.values()].find(({ id }) => id !== leader.id);
+    follower?.driver.propose(bytes('from a follower'), ignore);
+    await world.clock.advance(200);
+    for (const texts of world.texts()) {
+      expect(texts).toHaveLength(101);
+      expect(texts.at(-1)).toBe('from a follower');
+    }
+    expect(world.fatal).toEqual([]);
+  });
+
+  test('a killed leader is replaced at once, by the hint of its closed links', async () => {
+    const world = await three();
+    const old = await world.leader();
+    old.driver.propose(bytes('kept'), ignore);
+    await world.clock.advance(200);
+    await world.kill(old.id);
+    const startMs = world.clock.monotonicMs();
+    const next = await world.leader();
+    expect(world.clock.monotonicMs() - startMs).toBeLessThan(200);
+    expect(next.id).not.toBe(old.id);
+    await world.start(old.id);
+    await world.clock.advance(1000);
+    expect(world.texts()).toEqual([['kept'], ['kept'], ['kept']]);
+  });
+
+  test('a linearizable read waits for what was acknowledged before it', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    leader.driver.propose(bytes('x'), ignore);
+    await world.clock.advance(100);
+    for (const { driver, machine } of world.nodes.values()) {
+      const reading = driver.readBarrier(1000);
+      await world.clock.advance(300);
+      const index = await reading;
+      expect(machine.applied.index).toBeGreaterThanOrEqual(index);
+      expect(machine.texts).toEqual(['x']);
+      expect(driver.caughtUp()).toBe(true);
+    }
+  });
+
+  test('without a majority reads end with NO_LEADER and proposals are never applied', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    for (const { id } of [...world.nodes.values()]) if (id !== leader.id) await world.kill(id);
+    const reading = leader.driver.readBarrier(2000).catch((error: { code: string }) => error.code);
+    leader.driver.propose(bytes('lost'), ignore);
+    await world.clock.advance(5000);
+    expect(await reading).toBe('NO_LEADER');
+    expect(leader.machine.texts).toEqual([]);
+  });
+
+  test('a follower that the log cannot help gets a snapshot', async () => {
+    const world = new World();
+    for (const id of [1, 2, 3]) await world.start(id, 5);
+    const leader = await world.leader();
+    const late = [...world.nodes.keys()].find((id) => id !== leader.id) ?? 0;
+    await world.kill(late);
+    for (let i = 0; i < 50; i += 1) {
+      leader.driver.propose(bytes(`s${i}`), ignore);
+      await world.clock.advance(100);
+    }
+    expect(leader.driver.status().baseIndex).toBeGreaterThan(10);
+    const back = await world.start(late, 5);
+    await world.clock.advance(5000);
+    expect(back.machine.texts).toEqual(leader.machine.texts);
+    expect(back.log.base.index).toBeGreaterThan(0);
+    expect(world.fatal).toEqual([]);
+  });
+
+  test('leadership moves when asked', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    await world.clock.advance(300);
+    const moving = leader.driver.transferLeadership(nodeId(0), 2000);
+    await world.clock.advance(500);
+    expect(await moving).not.toBe(leader.id);
+  });
+
+  test('a log that cannot be written stops the node', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    leader.log.write = () => Promise.reject(new Error('disk gone'));
+    leader.driver.propose(bytes('x'), ignore);
+    await world.clock.advance(100);
+    expect(world.fatal.map(({ message }) => message)).toEqual(['disk gone']);
+    await expect(leader.driver.readBarrier(10)).rejects.toMatchObject({ code: 'STOPPING' });
+  });
+});
+
+describe('SnapshotTransfer', () => {
+  test('resumes, and refuses a snapshot that arrived damaged', async () => {
+    const disk = new MemoryDisk();
+    const network = new MemoryNetwork(new ManualClock());
+    const machine = new TextMachine();
+    const parts = { disk, transport: network.transport(nodeId(1)), machine, self: nodeId(1) };
+    const transfer = await SnapshotTransfer.open(parts, '/snapshots');
+    const whole = bytes('a whole snapshot');
+    const chunk = (offset: number, end: number, fileCrc = crc32(whole)) => ({
+      from: nodeId(2),
+      to: nodeId(1),
+      term: 3,
+      point: { index: 7 as LogIndex, term: term(2) },
+      totalBytes: whole.length,
+      fileCrc,
+      offset,
+      data: whole.subarray(offset, end),
+    });
+    expect(await transfer.receive(chunk(0, 5))).toEqual({ heldBytes: 5, staged: false });
+    expect(await transfer.receive(chunk(9, 12))).toEqual({ heldBytes: 5, staged: false });
+    expect(await transfer.receive(chunk(5, whole.length))).toEqual({
+      heldBytes: whole.length,
+      staged: true,
+    });
+    await transfer.discard();
+    await expect(transfer.receive(chunk(0, whole.length, 1))).rejects.toMatchObject({
+      code: 'CHECKSUM_MISMATCH',
+    });
+  });
+});
