@@ -103,3 +103,17 @@ export const RESERVED_SEGMENTS: ReadonlySet<string> = new Set([
   'search',
   'internal',
 ]);
+
+/** The routes whose path fits, of any method; key patterns (`*`) are left to the caller. */
+export function routesAt(routes: readonly Route[], path: string): readonly Route[] {
+  const segments = path.split('/');
+  return routes.filter((candidate) => {
+    const pattern = candidate.path.split('/');
+    return (
+      pattern.length === segments.length &&
+      pattern.every((part, i) =>
+        part.startsWith(':') ? segments[i] !== '' : part !== '*' && part === segments[i],
+      )
+    );
+  });
+}
