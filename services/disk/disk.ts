@@ -2,7 +2,8 @@
  * Files as a port. What each call promises after a crash is written on it; `NodeDisk` keeps the
  * promise on a machine, `MemoryDisk` keeps it in tests and breaks it on demand. Both pass
  * `conformance.ts`. Errors of the operating system become `KvError DISK_FAILED` (cause kept), except
- * `NO_SPACE` for a full disk, `NOT_FOUND` for an absent path and `LOCKED` for a held lock.
+ * `NO_SPACE` for a full disk, `NOT_FOUND` for an absent path, `ALREADY_EXISTS` for `create` of a name
+ * that stands and `LOCKED` for a held lock.
  */
 
 export interface DiskFile {
@@ -48,6 +49,9 @@ export interface Disk {
   /** Makes names created, renamed or removed in the folder durable. */
   syncFolder(path: string): Promise<void>;
   space(path: string): Promise<DiskSpace>;
-  /** @throws KvError `LOCKED` when another process, or this one, holds it. */
-  lock(path: string): Promise<DiskLock>;
+  /**
+   * Locks a folder that exists, by a file named LOCK in it.
+   * @throws KvError `LOCKED` when another process, or this one, holds it.
+   */
+  lock(folder: string): Promise<DiskLock>;
 }
