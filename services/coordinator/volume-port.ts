@@ -20,7 +20,10 @@ export interface LiveVolume {
   readonly leaving: boolean;
   readonly version: string;
   readonly fsyncPolicy: string;
+  /** Milliseconds since it was heard. */
   readonly heardMs: number;
+  /** Failed or stalled on the data path since it was last heard: the last choice for new work. */
+  readonly suspected?: boolean;
 }
 
 export interface VolumeDirectory {

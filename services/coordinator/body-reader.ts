@@ -1,0 +1,97 @@
+/**
+ * Reads a request body under its promises: never more than the limit, exactly the declared length.
+ * Whoever cancels ends the wait at once; the source is told to stop.
+ */
+import { concatBytes } from '../common/bytes.ts';
+import { asError, KvError } from '../common/errors.ts';
+
+export interface BodyPromises {
+  readonly body: AsyncIterable<Uint8Array>;
+  /** null: not promised. */
+  readonly declaredBytes: number | null;
+  readonly maxBytes: number;
+}
+
+export class BodyReader {
+  readonly #promises: BodyPromises;
+  readonly #iterator: AsyncIterator<Uint8Array>;
+  #bytes = 0;
+  #cancelled: Error | null = null;
+  #onCancel: (error: Error) => void = () => undefined;
+  /** Read beyond what was asked for. */
+  #rest: Uint8Array | null = null;
+
+  constructor(promises: BodyPromises) {
+    this.#promises = promises;
+    this.#iterator = promises.body[Symbol.asyncIterator]();
+  }
+
+  /**
+   * The next `bytes` bytes, fewer at the end, none after it.
+   * @throws KvError `TOO_LARGE`, `INVALID_ARGUMENT` (another length than declared), the reason of
+   * `cancel`, or `CLIENT_CLOSED` when the source breaks.
+   */
+  async take(bytes: number): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    let missing = bytes;
+    while (missing > 0) {
+      const piece = this.#rest ?? (await this.#next());
+      if (piece === null) break;
+      const part = piece.subarray(0, missing);
+      this.#rest = piece.length > missing ? piece.subarray(missing) : null;
+      parts.push(part);
+      missing -= part.length;
+    }
+    const [only] = parts;
+    return parts.length === 1 && only !== undefined ? only : concatBytes(parts);
+  }
+
+  /** Ends the present and every later `take` with `reason`. */
+  cancel(reason: Error): void {
+    if (this.#cancelled !== null) return;
+    this.#cancelled = reason;
+    this.#onCancel(reason);
+    this.#iterator.return?.().then(undefined, () => undefined);
+  }
+
+  async #next(): Promise<Uint8Array | null> {
+    const { declaredBytes, maxBytes } = this.#promises;
+    const result = await this.#pull();
+    if (result.done === true) {
+      if (declaredBytes !== null && this.#bytes !== declaredBytes) throw this.#otherLength();
+      return null;
+    }
+    this.#bytes += result.value.length;
+    if (this.#bytes > maxBytes) {
+      throw new KvError('TOO_LARGE', `a value may have at most ${maxBytes} bytes`, {
+        detail: { maxBytes },
+      });
+    }
+    if (declaredBytes !== null && this.#bytes > declaredBytes) throw this.#otherLength();
+    return result.value;
+  }
+
+  #pull(): Promise<IteratorResult<Uint8Array>> {
+    return new Promise((resolve, reject) => {
+      if (this.#cancelled !== null) {
+        reject(this.#cancelled);
+        return;
+      }
+      this.#onCancel = reject;
+      this.#iterator.next().then(resolve, (error: unknown) => {
+        const cause = asError(error);
+        reject(
+          cause instanceof KvError
+            ? cause
+            : new KvError('CLIENT_CLOSED', 'the body broke off', { cause }),
+        );
+      });
+    });
+  }
+
+  #otherLength(): KvError {
+    return new KvError('INVALID_ARGUMENT', 'the body is not as long as it was declared to be', {
+      detail: { declaredBytes: this.#promises.declaredBytes ?? 0, receivedBytes: this.#bytes },
+    });
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * One transaction on its way: holds the two-phase-commit state, feeds it what happens and carries
+ * out its effects. The outcome is learned only from the own applied state, by txnId.
+ */
+import { present } from '../common/assert.ts';
+import type { Clock, Timer } from '../common/clock.ts';
+import { type ErrorCode, KvError } from '../common/errors.ts';
+import { type DiskId, logIndex, mintTxnId, type TxnId } from '../common/ids.ts';
+import type { Random } from '../common/random.ts';
+import type { Consensus } from '../consensus/types.ts';
+import type { StagedCopy } from '../metadata/commands.ts';
+import type { Placement } from '../placement/replicas.ts';
+import { begin, step, votesOf } from '../two-phase-commit/coordinator.ts';
+import type {
+  CommitEffect,
+  CommitEvent,
+  CommitState,
+  Step,
+  Verdict,
+} from '../two-phase-commit/types.ts';
+import { LIMITS } from './limits.ts';
+import type { Decision, Metadata } from './metadata-port.ts';
+import { interpret } from './outcomes.ts';
+import type { Settler } from './settler.ts';
+import type { Stager } from './stager.ts';
+import type { LiveVolume, VolumeDirectory } from './volume-port.ts';
+
+export interface RoundComponents {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly consensus: Consensus;
+  readonly metadata: Metadata;
+  readonly directory: VolumeDirectory;
+  readonly settler: Settler;
+}
+
+/** One blob of the transaction. */
+export interface RoundPut {
+  readonly key: Uint8Array;
+  readonly stager: Stager;
+  readonly placement: Placement<LiveVolume>;
+}
+
+export interface RoundOptions {
+  readonly need: number;
+  readonly puts: readonly RoundPut[];
+  /** By the monotonic clock. */
+  readonly deadlineMs: number;
+  /** The command's bytes; called once, with the votes of each put. */
+  readonly command: (txnId: TxnId, votes: readonly (readonly StagedCopy[])[]) => Uint8Array;
+}
+
+/** How a round ended; `txnId` is null where nothing was ever to be proposed. */
+export interface RoundEnd {
+  readonly verdict: Verdict;
+  readonly txnId: TxnId | null;
+  /** What the applied state says, where it says anything. */
+  readonly decision: Decision | null;
+}
+
+export class CommitRound {
+  readonly #components: RoundComponents;
+  readonly #options: RoundOptions;
+  readonly #ended: (end: RoundEnd) => void;
+  #state: CommitState | null = null;
+  #txnId: TxnId | null = null;
+  #command: Uint8Array | null = null;
+  #decision: Decision | null = null;
+  #withdrawal: KvError | null = null;
+  readonly #failures = new Set<ErrorCode>();
+  #proposedMs = 0;
+  #wasRefused = false;
+  #tick: Timer | null = null;
+  #stopAwaiting: () => void = () => undefined;
+
+  /** `ended` is called once; the round may go on in the background to learn a late outcome. */
+  constructor(components: RoundComponents, options: RoundOptions, ended: (end: RoundEnd) => void) {
+    this.#components = components;
+    this.#options = options;
+    this.#ended = ended;
+  }
+
+  /** What volumes have failed with so far. */
+  get failures(): ReadonlySet<ErrorCode> {
+    return this.#failures;
+  }
+
+  /** Why `withdraw` was called; null where it was not. */
+  get withdrawal(): KvError | null {
+    return this.#withdrawal;
+  }
+
+  start(): void {
+    const { need, puts } = this.#options;
+    puts.forEach(({ stager }, staging) => {
+      stager.listen({
+        sent: (disk) => this.#happened({ kind: 'sent', staging, disk }),
+        voted: (disk, session) => this.#happened({ kind: 'voted', staging, disk, session }),
+        failed: (disk, error) => this.#failed(staging, disk, error),
+      });
+    });
+    const placements = puts.map(({ placement }) => ({
+      replicas: placement.replicas.map(({ disk }) => disk),
+      spares: placement.spares.map(({ disk }) => disk),
+    }));
+    this.#tickLater();
+    this.#take(begin(need, placements));
+  }
+
+  /** The request is taken back; from the first proposal on this changes nothing. */
+  withdraw(reason: KvError): void {
+    if (this.#state?.phase === 'STREAM' || this.#state?.phase === 'VOTE') {
+      this.#withdrawal = reason;
+      this.#happened({ kind: 'withdrawn' });
+    }
+  }
+
+  /** There is another leader: what was proposed may have been lost with the old one. */
+  leaderChanged(): void {
+    this.#happened({ kind: 'retry' });
+  }
+
+  #failed(staging: number, disk: DiskId, error: Error): void {
+    const code = error instanceof KvError ? error.code : 'INTERNAL';
+    this.#failures.add(code);
+    // A full disk is well, and says in its heartbeats that it is full.
+    if (code !== 'NO_SPACE') this.#components.directory.suspect(disk);
+    const held = this.#put(staging).stager.held;
+    this.#happened({ kind: 'failed', staging, disk, held });
+  }
+
+  #happened(event: CommitEvent): void {
+    if (this.#state !== null) this.#take(step(this.#state, event));
+  }
+
+  /** Effects may cause events at once; those see the new state, and their effects come after. */
+  #take({ state, effects }: Step): void {
+    this.#state = state;
+    for (const effect of effects) this.#carryOut(effect);
+  }
+
+  #carryOut(effect: CommitEffect): void {
+    switch (effect.kind) {
+      case 'stage':
+        this.#put(effect.staging).stager.stage(effect.disk);
+        return;
+      case 'mint':
+        this.#mint();
+        return;
+      case 'end':
+        this.#put(effect.staging).stager.end(effect.disk, present(this.#txnId, 'txn id'));
+        return;
+      case 'release':
+        this.#put(effect.staging).stager.release(effect.disk);
+        return;
+      case 'propose':
+        this.#propose();
+        return;
+      case 'finalize': {
+        const { key, stager } = this.#put(effect.staging);
+        this.#components.settler.finalize(key, stager.blobId, effect.disks);
+        return;
+      }
+      case 'discard':
+        this.#discard(effect.staging, effect.disks);
+        return;
+      case 'answer':
+        this.#answer(effect.verdict);
+        return;
+    }
+  }
+
+  #mint(): void {
+    const { consensus, random } = this.#components;
+    const birth = logIndex(consensus.status().commit);
+    this.#txnId = mintTxnId(birth, random.bytes(10));
+  }
+
+  #propose(): void {
+    const { clock, consensus, metadata } = this.#components;
+    const id = present(this.#txnId, 'txn id');
+    if (this.#command === null) {
+      const votes = present(this.#state, 'state').stagings.map((staging) =>
+        votesOf(staging).map(({ disk, session }) => ({
+          disk,
+          session: present(session, 'session of a vote'),
+        })),
+      );
+      this.#command = this.#options.command(id, votes);
+      this.#stopAwaiting = metadata.awaitOutcome(id, (decision) => this.#decided(decision));
+    }
+    this.#proposedMs = clock.monotonicMs();
+    this.#wasRefused = false;
+    // A refusal is only a hint to try again: from here on only the applied state says "no".
+    consensus.propose(this.#command, () => {
+      this.#wasRefused = true;
+    });
+  }
+
+  #decided(decision: Decision): void {
+    this.#decision = decision;
+    const blobIds = this.#options.puts.map(({ stager }) => stager.blobId);
+    this.#happened({ kind: 'decided', decision: interpret(decision, blobIds) });
+    this.#close();
+  }
+
+  #discard(staging: number, disks: readonly DiskId[]): void {
+    const { stager } = this.#put(staging);
+    for (const disk of disks) stager.release(disk);
+    this.#components.settler.discard(stager.blobId, disks);
+  }
+
+  #answer(verdict: Verdict): void {
+    if (verdict.kind === 'unknown') {
+      this.#tick?.cancel();
+      const { clock } = this.#components;
+      this.#tick = clock.after(LIMITS.lateOutcomeMs, () => this.#close());
+    } else {
+      this.#close();
+    }
+    this.#ended({ verdict, txnId: this.#txnId, decision: this.#decision });
+  }
+
+  #close(): void {
+    this.#tick?.cancel();
+    this.#stopAwaiting();
+  }
+
+  #tickLater(): void {
+    this.#tick = this.#components.clock.after(LIMITS.commitTickMs, () => {
+      const nowMs = this.#components.clock.monotonicMs();
+      this.#look(nowMs);
+      if (this.#state?.phase !== 'DECIDED') this.#tickLater();
+    });
+  }
+
+  #look(nowMs: number): void {
+    if (nowMs >= this.#options.deadlineMs) {
+      this.#happened({ kind: 'deadline' });
+    } else if (this.#state?.phase === 'PROPOSED') {
+      const isDue = this.#wasRefused || nowMs - this.#proposedMs >= LIMITS.reproposeMs;
+      if (isDue) this.#happened({ kind: 'retry' });
+    } else {
+      this.#options.puts.forEach((put, staging) => this.#lookAt(put.stager, staging, nowMs));
+    }
+  }
+
+  #lookAt(stager: Stager, staging: number, nowMs: number): void {
+    const disks = stager.stalled(nowMs - LIMITS.stallMs);
+    if (disks.length === 0) return;
+    for (const disk of disks) this.#components.directory.suspect(disk);
+    this.#happened({ kind: 'stalled', staging, disks, held: stager.held });
+  }
+
+  #put(staging: number): RoundPut {
+    return present(this.#options.puts[staging], 'put of a staging');
+  }
+}

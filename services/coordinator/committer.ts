@@ -1,0 +1,113 @@
+/**
+ * Runs commit rounds and turns their ends into results or errors. Keeps the set of running rounds,
+ * so that a change of leader makes each of them propose again.
+ */
+import { present, unreachable } from '../common/assert.ts';
+import { KvError } from '../common/errors.ts';
+import type { TxnId } from '../common/ids.ts';
+import {
+  CommitRound,
+  type RoundComponents,
+  type RoundEnd,
+  type RoundOptions,
+} from './commit-round.ts';
+import type { CommitMetrics } from './metrics.ts';
+import { type AppliedOutcome, appliedOr } from './outcomes.ts';
+
+/** A round under way. */
+export interface Running {
+  /** @throws KvError: 4xx and 503 when nothing was applied, 504 when it is not known. */
+  readonly outcome: Promise<Committed>;
+  /** Takes the request back; from the first proposal on this changes nothing. */
+  withdraw(reason: KvError): void;
+}
+
+export interface Committed {
+  readonly txnId: TxnId;
+  readonly outcome: AppliedOutcome;
+}
+
+export interface CommitterComponents extends RoundComponents {
+  readonly metrics: { readonly commit: CommitMetrics };
+}
+
+export class Committer {
+  readonly #components: CommitterComponents;
+  readonly #rounds = new Set<CommitRound>();
+
+  constructor(components: CommitterComponents) {
+    this.#components = components;
+  }
+
+  /** Transactions without an answer yet. */
+  get running(): number {
+    return this.#rounds.size;
+  }
+
+  start(): void {
+    this.#components.consensus.onLeadership(({ leader }) => {
+      if (leader === 0) return;
+      for (const round of [...this.#rounds]) round.leaderChanged();
+    });
+  }
+
+  /** Starts a transaction; `signal` withdraws it while that is possible. */
+  run(options: RoundOptions, signal: AbortSignal): Running {
+    const { promise, resolve } = Promise.withResolvers<RoundEnd>();
+    const round = new CommitRound(this.#components, options, resolve);
+    const withdraw = (reason: KvError): void => round.withdraw(reason);
+    const onAbort = (): void => withdraw(new KvError('CLIENT_CLOSED', 'the client has gone'));
+    const { clock, metrics } = this.#components;
+    const startedMs = clock.monotonicMs();
+    this.#rounds.add(round);
+    signal.addEventListener('abort', onAbort, { once: true });
+    const outcome = promise.then((end) => {
+      this.#rounds.delete(round);
+      signal.removeEventListener('abort', onAbort);
+      const seconds = (clock.monotonicMs() - startedMs) / 1000;
+      metrics.commit.seconds.observe(seconds, { verdict: labelOf(end) });
+      return conclude(round, end);
+    });
+    round.start();
+    if (signal.aborted) onAbort();
+    return { outcome, withdraw };
+  }
+}
+
+const labelOf = ({ verdict, decision }: RoundEnd): string =>
+  verdict.kind === 'decided' ? (decision?.kind ?? 'decided') : verdict.kind;
+
+function conclude(round: CommitRound, { verdict, txnId, decision }: RoundEnd): Committed {
+  switch (verdict.kind) {
+    case 'decided': {
+      const id = present(txnId, 'txn id of a decision');
+      return { txnId: id, outcome: appliedOr(present(decision, 'decision'), id) };
+    }
+    case 'unknown':
+      throw new KvError(
+        'DEADLINE_EXCEEDED',
+        'no outcome in time; ask for the transaction by its id',
+        {
+          detail: { txnId: present(txnId, 'txn id of a proposal') },
+        },
+      );
+    case 'abandoned':
+      if (verdict.reason === 'withdrawn') throw present(round.withdrawal, 'reason');
+      if (verdict.reason === 'timed-out' && txnId === null) {
+        throw new KvError('REQUEST_TIMEOUT', 'the value did not arrive in time');
+      }
+      throw tooFew(round);
+    default:
+      return unreachable(verdict);
+  }
+}
+
+function tooFew(round: CommitRound): KvError {
+  const codes = [...round.failures];
+  if (codes.length > 0 && codes.every((code) => code === 'NO_SPACE')) {
+    return new KvError('NO_SPACE', 'too few volumes have room for this value');
+  }
+  return new KvError('NO_REPLICAS', 'too few volumes have taken the value', {
+    detail: { failures: codes.join(',') },
+  });
+}

@@ -1,0 +1,267 @@
+/**
+ * The registry as served to volumes. Register is proposed here and answered from the own applied
+ * state, so an answered session is current; questions are answered only by a state that holds the
+ * asking disk's session. Any coordinator may answer: what it permits stays permitted.
+ */
+import type { Clock } from '../../common/clock.ts';
+import { type ErrorCode, KvError } from '../../common/errors.ts';
+import {
+  copyId,
+  type DiskId,
+  diskId,
+  hexOf,
+  type Session,
+  session,
+  txnId,
+} from '../../common/ids.ts';
+import type { Consensus } from '../../consensus/types.ts';
+import { encodeCommand } from '../../metadata/command-codec.ts';
+import type { Applied, AskAnswer, RegisterResult } from '../../metadata/machine.ts';
+import type { Hello } from '../../rpc/generated/common.ts';
+import type {
+  Answer,
+  CoordinatorFrame,
+  Heartbeat,
+  Question,
+  RegisterRequest,
+  RosterRow,
+  VolumeFrame,
+} from '../../rpc/generated/registry.ts';
+import { checkHello, helloTo, type Introduction } from '../../rpc/hello.ts';
+import type { Outgoing, StreamEvents } from '../../rpc/types.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import type { Metadata } from '../metadata-port.ts';
+import type { RegistryMetrics } from '../metrics.ts';
+import type { VolumeRegistry } from '../volume-registry.ts';
+
+export interface RegistryServiceComponents {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly consensus: Consensus;
+  readonly metadata: Metadata;
+  readonly registry: VolumeRegistry;
+  readonly metrics: RegistryMetrics;
+  readonly introduce: () => Introduction;
+  /** Somebody waits for a decision: the marks should move. */
+  readonly hintAdvance: () => void;
+}
+
+const QUESTIONS_MAX = 4096;
+const ID_BYTES = 16;
+const VERDICTS = { KEEP: 1, DROP: 2, LATER: 3 } as const satisfies Record<AskAnswer, number>;
+const REFUSALS = {
+  'unknown-disk': ['IDENTITY_MISMATCH', 'this cluster knows no such disk'],
+  'disk-gone': ['IDENTITY_MISMATCH', 'this disk was declared gone for good'],
+  'other-volume': ['IDENTITY_MISMATCH', 'this disk belongs to a volume of another name'],
+  'stale-boot': ['STALE_SESSION', 'a later start of this disk has registered already'],
+} as const satisfies Record<
+  Extract<RegisterResult, { kind: 'refused' }>['why'],
+  readonly [ErrorCode, string]
+>;
+
+/** Serves `Registry.Session`: give `accept` to the rpc server. */
+export class RegistryService {
+  readonly #components: RegistryServiceComponents;
+  readonly #sessions = new Set<VolumeSession>();
+  #isRosterDue = false;
+
+  constructor(components: RegistryServiceComponents) {
+    this.#components = components;
+  }
+
+  start(): void {
+    const { metadata, registry } = this.#components;
+    metadata.onApplied((applied) => {
+      for (const { result } of applied) if (result.kind === 'registered') this.#registered(result);
+    });
+    registry.onChange(() => this.#rosterSoon());
+  }
+
+  accept(outgoing: Outgoing<CoordinatorFrame>): StreamEvents<VolumeFrame> {
+    const volume = new VolumeSession(this.#components, outgoing);
+    this.#sessions.add(volume);
+    return {
+      onMessage: (frame) => {
+        const wasGreeted = volume.isGreeted;
+        volume.take(frame);
+        if (!wasGreeted && volume.isGreeted) volume.sendRoster(this.#roster());
+      },
+      onClosed: () => {
+        this.#sessions.delete(volume);
+        this.#components.registry.closed(volume);
+      },
+    };
+  }
+
+  #registered({ nonce, result }: Extract<Applied, { kind: 'registered' }>): void {
+    for (const volume of this.#sessions) {
+      volume.registered(nonce, result);
+      if (result.kind === 'accepted') volume.supersede(result.disk, result.session);
+    }
+  }
+
+  /** One roster a turn, however much has changed. */
+  #rosterSoon(): void {
+    if (this.#isRosterDue) return;
+    this.#isRosterDue = true;
+    this.#components.clock.soon(() => {
+      this.#isRosterDue = false;
+      const roster = this.#roster();
+      for (const volume of this.#sessions) volume.sendRoster(roster);
+    });
+  }
+
+  #roster(): RosterRow[] {
+    return this.#components.registry
+      .live()
+      .map(({ disk, name, grpcAddress }) => ({ disk, name, grpcAddress }));
+  }
+}
+
+/** One volume's stream. */
+class VolumeSession {
+  readonly #components: RegistryServiceComponents;
+  readonly #outgoing: Outgoing<CoordinatorFrame>;
+  #hello: Hello | null = null;
+  #awaitedNonce: string | null = null;
+  #disk: DiskId = diskId(0);
+  #session: Session = session(0);
+
+  constructor(components: RegistryServiceComponents, outgoing: Outgoing<CoordinatorFrame>) {
+    this.#components = components;
+    this.#outgoing = outgoing;
+  }
+
+  get isGreeted(): boolean {
+    return this.#hello !== null;
+  }
+
+  /** @throws KvError, which closes the stream. */
+  take({ body }: VolumeFrame): void {
+    if (body === undefined) return;
+    if (body.$case === 'hello') {
+      this.#greet(body.value);
+      return;
+    }
+    if (!this.isGreeted) throw new KvError('INVALID_ARGUMENT', 'a stream begins with hello');
+    switch (body.$case) {
+      case 'register':
+        this.#register(body.value);
+        return;
+      case 'heartbeat':
+        this.#heartbeat(body.value);
+        return;
+      case 'leaving':
+        if (this.#disk !== 0) this.#components.registry.leaving(this.#disk);
+        return;
+      case 'questions':
+        this.#answer(body.value.questions);
+        return;
+    }
+  }
+
+  /** A Register was applied; ours, if the nonce is. */
+  registered(nonce: string, result: RegisterResult): void {
+    if (nonce !== this.#awaitedNonce) return;
+    this.#awaitedNonce = null;
+    if (result.kind === 'refused') {
+      const [code, message] = REFUSALS[result.why];
+      this.#refuse(code, message);
+      return;
+    }
+    const { clusterId, redirectKey } = this.#components.metadata.cluster;
+    this.#disk = result.disk;
+    this.#session = result.session;
+    const value = { disk: result.disk, session: result.session, clusterId, redirectKey };
+    this.#outgoing.send({ body: { $case: 'registered', value } });
+  }
+
+  /** A newer session of `disk` exists: whoever runs in an older one must stop. */
+  supersede(disk: DiskId, newer: Session): void {
+    if (this.#disk !== disk || this.#session === 0 || this.#session >= newer) return;
+    this.#components.registry.closed(this);
+    this.#outgoing.send({ body: { $case: 'superseded', value: { session: newer } } });
+  }
+
+  sendRoster(volumes: RosterRow[]): void {
+    if (this.isGreeted) this.#outgoing.send({ body: { $case: 'roster', value: { volumes } } });
+  }
+
+  #greet(hello: Hello): void {
+    const { introduce, logger, metadata, metrics } = this.#components;
+    const self = introduce();
+    const known = metadata.cluster.clusterId;
+    const clusterId = known === '' ? null : known;
+    const wrong = checkHello({ role: 'volume', clusterId, to: self.from }, hello);
+    if (wrong !== null) {
+      metrics.helloRefusals.add();
+      const { remote } = this.#outgoing;
+      logger.warn({ remote, volume: hello.name, reason: wrong.message }, 'volume refused');
+      throw wrong;
+    }
+    this.#hello = hello;
+    this.#outgoing.send({ body: { $case: 'hello', value: helloTo(self, hello.from) } });
+  }
+
+  #register(request: RegisterRequest): void {
+    const { consensus, metadata } = this.#components;
+    if (metadata.cluster.clusterId === '') {
+      this.#refuse('NOT_READY', 'the cluster is still being formed');
+      return;
+    }
+    const { nonce, boots, clean, capacityBytes } = request;
+    this.#awaitedNonce = nonce;
+    const command = encodeCommand({
+      kind: 'register',
+      disk: diskId(request.disk),
+      volume: request.name,
+      boots,
+      nonce,
+      clean,
+      zone: request.zone ?? null,
+      capacityBytes,
+    });
+    consensus.propose(command, (reason) => {
+      if (this.#awaitedNonce === nonce) this.#refuse('NO_LEADER', `not proposed: ${reason}`);
+    });
+  }
+
+  #heartbeat(beat: Heartbeat): void {
+    const { registry } = this.#components;
+    if (beat.disk === 0 || beat.session === 0) {
+      throw new KvError('INVALID_ARGUMENT', 'a heartbeat before registration');
+    }
+    this.#disk = diskId(beat.disk);
+    this.#session = session(beat.session);
+    const name = this.#hello?.name ?? '';
+    const vitals = { ...beat, disk: this.#disk, session: this.#session, name };
+    const newer = registry.heard(vitals, this);
+    if (newer !== null) this.supersede(this.#disk, newer);
+  }
+
+  #answer(questions: readonly Question[]): void {
+    const { hintAdvance, metadata } = this.#components;
+    if (questions.length > QUESTIONS_MAX) throw new KvError('TOO_LARGE', 'too many questions');
+    // A state older than the session knows nothing of what the volume holds; it will ask again.
+    if (this.#session === 0 || metadata.appliedIndex < this.#session) return;
+    const answers = questions.map((question): Answer => {
+      if (question.copyId.length !== ID_BYTES || question.txnId.length !== ID_BYTES) {
+        throw new KvError('INVALID_ARGUMENT', 'an id of another length');
+      }
+      const verdict = metadata.ask({
+        disk: this.#disk,
+        copyId: copyId(hexOf(question.copyId)),
+        txnId: txnId(hexOf(question.txnId)),
+        owner: question.owner,
+      });
+      return { copyId: question.copyId, verdict: VERDICTS[verdict] };
+    });
+    this.#outgoing.send({ body: { $case: 'answers', value: { answers } } });
+    if (answers.some(({ verdict }) => verdict === VERDICTS.LATER)) hintAdvance();
+  }
+
+  #refuse(code: ErrorCode, message: string): void {
+    this.#awaitedNonce = null;
+    this.#outgoing.send({ body: { $case: 'refused', value: { code, message } } });
+  }
+}

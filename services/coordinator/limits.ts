@@ -1,0 +1,30 @@
+/** Named maxima of the data path: sizes in bytes, times in milliseconds. */
+import { KIB, MIB, MINUTE_MS, SECOND_MS } from '../common/units.ts';
+
+export const LIMITS = {
+  /** Values up to here are gathered whole and travel with their stage-end in one message. */
+  smallBytesMax: 256 * KIB,
+  /** Data of one staged chunk. */
+  chunkBytes: 256 * KIB,
+  /** Chunks on the way to one volume that it has not acknowledged. */
+  unacknowledgedChunksMax: 8,
+  /** Chunks kept from the first one on, so that a spare can still step in. */
+  heldChunksMax: 16,
+  /** A volume without progress for so long is left out of a staging or a read. */
+  stallMs: SECOND_MS,
+  /** How often a running commit looks at its deadlines. */
+  commitTickMs: 100,
+  /** A proposal without outcome is handed over again. */
+  reproposeMs: 500,
+  /** How long an outcome is still awaited after the client was told that it is unknown. */
+  lateOutcomeMs: 2 * MINUTE_MS,
+  /** Data of one fetch. */
+  pieceBytes: MIB,
+  /** Fetches of one read that run at once. */
+  piecesAheadMax: 4,
+  /** Body and fetched bytes held for requests of each kind; more requests are refused. */
+  writeBytesMax: 256 * MIB,
+  readBytesMax: 256 * MIB,
+  /** Largest value that the blob cache keeps. */
+  cachedBlobBytesMax: 256 * KIB,
+} as const;

@@ -1,0 +1,201 @@
+/**
+ * Data requests to volumes, over one stream to each live volume. Settlements of one loop turn leave
+ * as one request for each disk and action.
+ */
+import { crc32 } from '../common/checksum.ts';
+import { KvError } from '../common/errors.ts';
+import { bytesOfHex, type CopyId, type DiskId, diskId, session } from '../common/ids.ts';
+import { MINUTE_MS, SECOND_MS } from '../common/units.ts';
+import { type SettleAction, SettleBatch } from './settle-batch.ts';
+import type { FetchResult, VolumeClient, VolumeDirectory, VoteResult } from './volume-port.ts';
+import { type ReplyBody, VolumeStream, type VolumeStreamComponents } from './volume-stream.ts';
+
+export interface StreamsComponents extends VolumeStreamComponents {
+  readonly directory: VolumeDirectory;
+}
+
+/** Last bounds; whoever asks looks for stalls much earlier. */
+const WRITE_TIMEOUT_MS = 30 * SECOND_MS;
+const SETTLE_TIMEOUT_MS = 10 * SECOND_MS;
+const PULL_TIMEOUT_MS = 10 * MINUTE_MS;
+/** About what a request weighs besides its data. */
+const REQUEST_BYTES = 128;
+
+const ACTIONS = { finalize: 1, discard: 2, drop: 3 } as const satisfies Record<
+  SettleAction,
+  number
+>;
+
+export class VolumeStreams implements VolumeClient {
+  readonly #components: StreamsComponents;
+  readonly #streams = new Map<DiskId, VolumeStream>();
+  readonly #settling = new Map<string, SettleBatch>();
+
+  constructor(components: StreamsComponents) {
+    this.#components = components;
+  }
+
+  /** Opens a stream to every live volume, now and whenever that changes. */
+  start(): void {
+    this.#components.directory.onChange(() => this.#follow());
+    this.#follow();
+  }
+
+  stop(): void {
+    for (const stream of this.#streams.values()) stream.close();
+    this.#streams.clear();
+  }
+
+  async stageChunk(...[disk, chunk]: Parameters<VolumeClient['stageChunk']>): Promise<void> {
+    const { copyId, chunkNo, offset, data, declaredBytes } = chunk;
+    const value = {
+      copyId: wireId(copyId),
+      chunkNo,
+      offset,
+      data: wire(data),
+      crc: crc32(data),
+      declaredBytes,
+    };
+    const bytes = data.length + REQUEST_BYTES;
+    const body = { $case: 'stageChunk', value } as const;
+    await this.#stream(disk).request(body, bytes, WRITE_TIMEOUT_MS);
+  }
+
+  async stageEnd(...[disk, end]: Parameters<VolumeClient['stageEnd']>): Promise<VoteResult> {
+    const { copyId, txnId, owner, sizeBytes, digest } = end;
+    const value = {
+      copyId: wireId(copyId),
+      txnId: wireId(txnId),
+      owner: wire(owner),
+      sizeBytes,
+      digest: wireId(digest),
+    };
+    const bytes = owner.length + REQUEST_BYTES;
+    const body = { $case: 'stageEnd', value } as const;
+    return voteOf(disk, await this.#stream(disk).request(body, bytes, WRITE_TIMEOUT_MS));
+  }
+
+  async stageWhole(...[disk, whole]: Parameters<VolumeClient['stageWhole']>): Promise<VoteResult> {
+    const { copyId, txnId, owner, digest, data } = whole;
+    const value = {
+      copyId: wireId(copyId),
+      txnId: wireId(txnId),
+      owner: wire(owner),
+      digest: wireId(digest),
+      data: wire(data),
+    };
+    const bytes = data.length + owner.length + REQUEST_BYTES;
+    const body = { $case: 'stageWhole', value } as const;
+    return voteOf(disk, await this.#stream(disk).request(body, bytes, WRITE_TIMEOUT_MS));
+  }
+
+  settle(
+    disk: DiskId,
+    action: SettleAction,
+    copyIds: readonly CopyId[],
+  ): Promise<readonly boolean[]> {
+    const name = `${disk}/${action}`;
+    let batch = this.#settling.get(name);
+    if (batch?.hasRoomFor(copyIds.length) !== true) {
+      const fresh = new SettleBatch();
+      batch = fresh;
+      this.#settling.set(name, fresh);
+      this.#components.clock.soon(() => {
+        if (this.#settling.get(name) === fresh) this.#settling.delete(name);
+        fresh.send((ids) => this.#settleAll(disk, action, ids));
+      });
+    }
+    return batch.add(copyIds);
+  }
+
+  async fetch(
+    disk: DiskId,
+    copyId: CopyId,
+    range: { offset: number; length: number; timeoutMs: number },
+  ): Promise<FetchResult> {
+    const { offset, length, timeoutMs } = range;
+    const value = { copyId: wireId(copyId), offset, length };
+    const body = { $case: 'fetch', value } as const;
+    const reply = await this.#stream(disk).request(body, REQUEST_BYTES, timeoutMs);
+    if (reply.$case !== 'chunk') throw unexpected(disk, reply);
+    const { data, sizeBytes, crc } = reply.value;
+    if (crc32(data) !== crc) {
+      throw new KvError('CORRUPT', 'a chunk does not have its checksum', { detail: { disk } });
+    }
+    return { data, sizeBytes };
+  }
+
+  async pull(...[disk, order]: Parameters<VolumeClient['pull']>): Promise<VoteResult> {
+    const value = {
+      copyId: wireId(order.copyId),
+      txnId: wireId(order.txnId),
+      owner: wire(order.owner),
+      sizeBytes: order.sizeBytes,
+      digest: wireId(order.digest),
+      sourceDisk: order.sourceDisk,
+      sourceCopyId: wireId(order.sourceCopyId),
+    };
+    const body = { $case: 'pull', value } as const;
+    const bytes = order.owner.length + REQUEST_BYTES;
+    return voteOf(disk, await this.#stream(disk).request(body, bytes, PULL_TIMEOUT_MS));
+  }
+
+  async #settleAll(
+    disk: DiskId,
+    action: SettleAction,
+    copyIds: readonly CopyId[],
+  ): Promise<readonly boolean[]> {
+    const value = { action: ACTIONS[action], copyIds: copyIds.map(wireId) };
+    const body = { $case: 'settle', value } as const;
+    const bytes = copyIds.length * 18 + REQUEST_BYTES;
+    const reply = await this.#stream(disk).request(body, bytes, SETTLE_TIMEOUT_MS);
+    if (reply.$case !== 'settled' || reply.value.results.length !== copyIds.length) {
+      throw unexpected(disk, reply);
+    }
+    return reply.value.results.map((result) => result === 0);
+  }
+
+  #stream(disk: DiskId): VolumeStream {
+    const stream = this.#streams.get(disk);
+    if (stream !== undefined) return stream;
+    throw new KvError('UNAVAILABLE', `disk ${disk} is not heard`, { detail: { disk } });
+  }
+
+  #follow(): void {
+    const live = new Map(this.#components.directory.live().map((volume) => [volume.disk, volume]));
+    for (const [disk, stream] of this.#streams) {
+      if (live.has(disk)) continue;
+      this.#streams.delete(disk);
+      stream.close();
+    }
+    for (const { disk, grpcAddress } of live.values()) {
+      const known = this.#streams.get(disk);
+      if (known !== undefined) {
+        known.move(grpcAddress);
+        continue;
+      }
+      const stream = new VolumeStream(this.#components, { disk, address: grpcAddress });
+      this.#streams.set(disk, stream);
+      stream.open();
+    }
+  }
+}
+
+/** A view of the same bytes, as the generated code wants them. */
+const wire = (bytes: Uint8Array): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+const wireId = (hex: string): Buffer => wire(bytesOfHex(hex));
+
+function voteOf(disk: DiskId, reply: ReplyBody): VoteResult {
+  if (reply.$case !== 'vote') throw unexpected(disk, reply);
+  if (reply.value.disk !== disk) {
+    throw new KvError('WRONG_NODE', 'the vote of another disk', {
+      detail: { disk, voter: reply.value.disk },
+    });
+  }
+  return { disk: diskId(reply.value.disk), session: session(reply.value.session) };
+}
+
+const unexpected = (disk: DiskId, reply: ReplyBody): KvError =>
+  new KvError('INTERNAL', `disk ${disk} answered with an unexpected ${reply.$case}`);

@@ -1,0 +1,165 @@
+/**
+ * The data stream to one volume: hello first, then requests, batched by loop turn and answered by
+ * request id. Requests made while the stream is being dialled wait for it briefly; requests on a
+ * stream that breaks fail at once. What is queued is bounded by the budgets of those who ask.
+ */
+import type { Clock } from '../common/clock.ts';
+import { isErrorCode, KvError } from '../common/errors.ts';
+import type { DiskId } from '../common/ids.ts';
+import type { Random } from '../common/random.ts';
+import { MIB, SECOND_MS } from '../common/units.ts';
+import {
+  type DataReplies,
+  type DataReply,
+  type DataRequest,
+  type DataRequests,
+  VolumeService,
+} from '../rpc/generated/volume.ts';
+import { checkHello, helloTo, type Introduction } from '../rpc/hello.ts';
+import type { LinkComponents, LinkOptions } from '../rpc/link.ts';
+import { PendingRequests } from '../rpc/requests.ts';
+import { TurnBatcher } from '../rpc/turn-batcher.ts';
+import type { Link, Outgoing, StreamEvents } from '../rpc/types.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+/** How a link is opened: `openLink` of rpc/link.ts, or a stand-in. */
+export type OpenLink = (
+  components: LinkComponents,
+  options: LinkOptions<DataRequests, DataReplies>,
+) => Link;
+
+export interface VolumeStreamComponents {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly openLink: OpenLink;
+  readonly introduce: () => Introduction;
+}
+
+export type RequestBody = NonNullable<DataRequest['body']>;
+export type ReplyBody = NonNullable<DataReply['body']>;
+
+/** How long a request waits for a stream that is being dialled. */
+const DIAL_WAIT_MS = SECOND_MS;
+const REQUESTS_MAX = 16_384;
+const SWEEP_MS = 100;
+const BATCH = { itemsMax: 1024, bytesMax: MIB };
+
+export class VolumeStream {
+  readonly #components: VolumeStreamComponents;
+  readonly #disk: DiskId;
+  readonly #pending: PendingRequests<ReplyBody>;
+  readonly #batcher: TurnBatcher<DataRequest>;
+  #address: string;
+  #link: Link | null = null;
+  #outgoing: Outgoing<DataRequests> | null = null;
+  #isGreeted = false;
+  #isCongested = false;
+  /** Batches that wait for the stream to open or to drain. */
+  #waiting: DataRequest[][] = [];
+
+  constructor(
+    components: VolumeStreamComponents,
+    options: { readonly disk: DiskId; readonly address: string },
+  ) {
+    const { clock } = components;
+    this.#components = components;
+    this.#disk = options.disk;
+    this.#address = options.address;
+    this.#pending = new PendingRequests(clock, { requestsMax: REQUESTS_MAX, sweepMs: SWEEP_MS });
+    this.#batcher = new TurnBatcher(
+      clock,
+      (batch) => {
+        this.#waiting.push(batch);
+        this.#sendWaiting();
+      },
+      BATCH,
+    );
+  }
+
+  open(): void {
+    const { openLink } = this.#components;
+    this.#link = openLink(this.#components, {
+      method: VolumeService.data,
+      address: () => this.#address,
+      onOpen: (outgoing) => this.#opened(outgoing),
+    });
+  }
+
+  /** The volume is at another address now. */
+  move(address: string): void {
+    if (address === this.#address) return;
+    this.#address = address;
+    this.#link?.redial();
+  }
+
+  close(): void {
+    this.#link?.close();
+    this.#lost(new KvError('UNAVAILABLE', `disk ${this.#disk} is not there any more`));
+  }
+
+  /** The reply's body. @throws KvError `UNAVAILABLE`, `DEADLINE_EXCEEDED`, or the volume's own code. */
+  async request(body: RequestBody, bytes: number, timeoutMs: number): Promise<ReplyBody> {
+    const waitMs = this.#isGreeted ? timeoutMs : Math.min(timeoutMs, DIAL_WAIT_MS);
+    const { requestId, reply } = this.#pending.open(waitMs);
+    this.#batcher.push({ requestId, body }, bytes);
+    const answer = await reply;
+    if (answer.$case !== 'failure') return answer;
+    const { code, message } = answer.value;
+    throw new KvError(isErrorCode(code) ? code : 'INTERNAL', message, {
+      detail: { disk: this.#disk },
+    });
+  }
+
+  #opened(outgoing: Outgoing<DataRequests>): StreamEvents<DataReplies> {
+    this.#outgoing = outgoing;
+    this.#isCongested = false;
+    outgoing.send({ hello: helloTo(this.#components.introduce(), this.#disk), requests: [] });
+    return {
+      onMessage: (message) => this.#heard(message),
+      onDrain: () => {
+        this.#isCongested = false;
+        this.#sendWaiting();
+      },
+      onClosed: (reason) => {
+        if (this.#outgoing !== outgoing) return;
+        this.#lost(
+          new KvError('UNAVAILABLE', `the stream to disk ${this.#disk} broke`, { cause: reason }),
+        );
+      },
+    };
+  }
+
+  #heard({ hello, replies }: DataReplies): void {
+    if (!this.#isGreeted) {
+      const clusterId = this.#components.introduce().clusterId;
+      const wrong = checkHello({ role: 'volume', clusterId, to: null, from: this.#disk }, hello);
+      if (wrong !== null) {
+        const { disk, logger } = { disk: this.#disk, logger: this.#components.logger };
+        logger.warn({ disk, reason: wrong.message }, 'another volume answers at this address');
+        throw wrong;
+      }
+      this.#isGreeted = true;
+      this.#sendWaiting();
+    }
+    for (const { requestId, body } of replies) {
+      if (body !== undefined) this.#pending.resolve(requestId, body);
+    }
+  }
+
+  #sendWaiting(): void {
+    while (this.#outgoing !== null && this.#isGreeted && !this.#isCongested) {
+      const requests = this.#waiting.shift();
+      if (requests === undefined) return;
+      this.#isCongested = !this.#outgoing.send({ hello: undefined, requests });
+    }
+  }
+
+  #lost(reason: KvError): void {
+    this.#outgoing = null;
+    this.#isGreeted = false;
+    this.#waiting = [];
+    this.#batcher.clear();
+    this.#pending.failAll(reason);
+  }
+}

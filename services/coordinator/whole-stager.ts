@@ -1,0 +1,74 @@
+/**
+ * Stages a small value: bytes and end travel in one message, so nothing leaves before the vote is
+ * asked for, and any spare may step in at any time.
+ */
+import type { Clock } from '../common/clock.ts';
+import { type BlobId, copyId, type Digest, type DiskId, type TxnId } from '../common/ids.ts';
+import { Debts, report, type Stager, type StagerEvents } from './stager.ts';
+import type { VolumeClient } from './volume-port.ts';
+
+export interface WholeValue {
+  readonly blobId: BlobId;
+  readonly owner: Uint8Array;
+  readonly data: Uint8Array;
+  readonly digest: Digest;
+}
+
+export class WholeStager implements Stager {
+  readonly #components: { readonly clock: Clock; readonly volumes: VolumeClient };
+  readonly #value: WholeValue;
+  readonly #debts = new Debts();
+  #events: StagerEvents | null = null;
+  readonly held = true;
+
+  constructor(
+    components: { readonly clock: Clock; readonly volumes: VolumeClient },
+    value: WholeValue,
+  ) {
+    this.#components = components;
+    this.#value = value;
+  }
+
+  get blobId(): BlobId {
+    return this.#value.blobId;
+  }
+
+  get size(): number {
+    return this.#value.data.length;
+  }
+
+  get digest(): Digest {
+    return this.#value.digest;
+  }
+
+  listen(events: StagerEvents): void {
+    this.#events = events;
+  }
+
+  stage(disk: DiskId): void {
+    this.#debts.join(disk);
+    this.#events?.sent(disk);
+  }
+
+  end(disk: DiskId, txnId: TxnId): void {
+    const { clock, volumes } = this.#components;
+    const { blobId, owner, data, digest } = this.#value;
+    this.#debts.owe(disk, clock.monotonicMs());
+    const vote = volumes.stageWhole(disk, { copyId: copyId(blobId), txnId, owner, digest, data });
+    report(vote, () => this.#debts.has(disk), {
+      done: ({ session }) => {
+        this.#debts.paid(disk);
+        this.#events?.voted(disk, session);
+      },
+      failed: (error) => this.#events?.failed(disk, error),
+    });
+  }
+
+  release(disk: DiskId): void {
+    this.#debts.leave(disk);
+  }
+
+  stalled(sinceMs: number): readonly DiskId[] {
+    return this.#debts.before(sinceMs);
+  }
+}

@@ -1,0 +1,286 @@
+/**
+ * PUT, DELETE and transactions: stage the bytes, collect votes, let one log entry decide. Everything
+ * that can be refused cheaply is refused before a byte is read.
+ */
+
+import { concatBytes } from '../common/bytes.ts';
+import { type Clock, withDeadline } from '../common/clock.ts';
+import { digestOf, digestStream } from '../common/digest.ts';
+import { asError, KvError } from '../common/errors.ts';
+import { blobId, type Digest } from '../common/ids.ts';
+import { mintCopyId, type Random } from '../common/random.ts';
+import type { Consensus } from '../consensus/types.ts';
+import type { Condition } from '../metadata/commands.ts';
+import type { BlobCache } from './blob-cache.ts';
+import { BodyReader } from './body-reader.ts';
+import { ByteBudget } from './byte-budget.ts';
+import { ChunkStager } from './chunk-stager.ts';
+import type { RoundPut } from './commit-round.ts';
+import type { Committed, Committer, Running } from './committer.ts';
+import type { MutationContext, MutationResult, PutRequest, TransactionOp } from './gateway.ts';
+import { LIMITS } from './limits.ts';
+import type { Metadata } from './metadata-port.ts';
+import type { WriteMetrics } from './metrics.ts';
+import type { Stager } from './stager.ts';
+import type { LiveVolume, VolumeClient, VolumeDirectory } from './volume-port.ts';
+import { WholeStager } from './whole-stager.ts';
+import { commandOf, type PlannedOp, putsOf } from './write-plan.ts';
+import { placeKey, requireVolumes, writableVolumes } from './write-targets.ts';
+
+export interface WriteComponents {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly consensus: Consensus;
+  readonly metadata: Metadata;
+  readonly directory: VolumeDirectory;
+  readonly volumes: VolumeClient;
+  readonly committer: Committer;
+  readonly cache: BlobCache;
+  readonly metrics: WriteMetrics;
+}
+
+export interface WriteOptions {
+  /** Copies that a write aims at. */
+  readonly replicas: number;
+  /** Copies that a write needs, at most `replicas`. */
+  readonly minReplicas: number;
+}
+
+/** A PUT between its first bytes and its answer. */
+interface Upload {
+  readonly reader: BodyReader;
+  readonly request: PutRequest;
+  readonly context: MutationContext;
+  readonly deadlineMs: number;
+  /** The value, or more of its beginning than a small value has. */
+  readonly head: Uint8Array;
+}
+
+export class WritePath {
+  readonly #components: WriteComponents;
+  readonly #options: WriteOptions;
+  readonly #budget = new ByteBudget(LIMITS.writeBytesMax);
+  #isStopping = false;
+
+  constructor(components: WriteComponents, options: WriteOptions) {
+    this.#components = components;
+    this.#options = options;
+  }
+
+  /** Body bytes that requests hold. */
+  get heldBytes(): number {
+    return this.#budget.used;
+  }
+
+  /** From now on new writes are refused with `STOPPING`; those under way go on. */
+  beginStop(): void {
+    this.#isStopping = true;
+  }
+
+  /** @throws KvError `STOPPING`, `NO_LEADER`, `TOO_FEW_VOLUMES`, `NO_SPACE`, `OVERLOADED`. */
+  admit(declaredBytes: number | null): void {
+    this.#admitCommand();
+    const writable = this.#writable();
+    const { minReplicas } = this.#options;
+    requireVolumes(writable, minReplicas);
+    const size = declaredBytes ?? 0;
+    if (writable.filter(({ freeBytes }) => freeBytes >= size).length < minReplicas) {
+      throw new KvError('NO_SPACE', 'too few volumes have room for this value', {
+        detail: { bytes: size },
+      });
+    }
+    this.#budget.check(chargeOf(declaredBytes));
+  }
+
+  async put(request: PutRequest, context: MutationContext): Promise<MutationResult> {
+    this.#admitCommand();
+    if ((request.declaredBytes ?? 0) > request.maxBytes) throw tooLarge(request.maxBytes);
+    const giveBack = this.#budget.take(chargeOf(request.declaredBytes));
+    const reader = new BodyReader(request);
+    const onAbort = (): void => reader.cancel(new KvError('CLIENT_CLOSED', 'the client has gone'));
+    context.signal.addEventListener('abort', onAbort, { once: true });
+    if (context.signal.aborted) onAbort();
+    try {
+      return await this.#putFrom(reader, request, context);
+    } catch (error) {
+      reader.cancel(asError(error));
+      throw error;
+    } finally {
+      context.signal.removeEventListener('abort', onAbort);
+      giveBack();
+    }
+  }
+
+  delete(
+    key: Uint8Array,
+    condition: Condition | null,
+    context: MutationContext,
+  ): Promise<MutationResult> {
+    return this.transact([{ key, condition, body: { kind: 'delete' } }], context);
+  }
+
+  async transact(ops: readonly TransactionOp[], context: MutationContext): Promise<MutationResult> {
+    this.#admitCommand();
+    const giveBack = this.#budget.take(bytesOf(ops));
+    try {
+      const deadlineMs = this.#components.clock.monotonicMs() + context.timeoutMs;
+      const planned = ops.map((op) => this.#planOp(op));
+      return this.#result(await this.#run(planned, context, deadlineMs).outcome);
+    } finally {
+      giveBack();
+    }
+  }
+
+  async #putFrom(
+    reader: BodyReader,
+    request: PutRequest,
+    context: MutationContext,
+  ): Promise<MutationResult> {
+    const { clock } = this.#components;
+    const deadlineMs = clock.monotonicMs() + context.timeoutMs;
+    const head = await withDeadline(
+      clock,
+      reader.take(LIMITS.smallBytesMax + 1),
+      context.timeoutMs,
+      () => new KvError('REQUEST_TIMEOUT', 'the value did not arrive in time'),
+    );
+    const upload = { reader, request, context, deadlineMs, head };
+    const isSmall = head.length <= LIMITS.smallBytesMax;
+    return isSmall ? this.#putSmall(upload) : this.#putLarge(upload);
+  }
+
+  async #putSmall({ request, context, deadlineMs, head }: Upload): Promise<MutationResult> {
+    const { cache, metrics } = this.#components;
+    const digest = digestOf(head);
+    requireDigest(request, digest);
+    const stager = this.#whole(request.key, head, digest);
+    const planned = [this.#planPut(request, stager)];
+    const committed = await this.#run(planned, context, deadlineMs).outcome;
+    if (committed.outcome.results[0]?.blobId === stager.blobId) cache.insert(stager.blobId, head);
+    metrics.bytesWritten.add(head.length);
+    return this.#result(committed);
+  }
+
+  async #putLarge(upload: Upload): Promise<MutationResult> {
+    const { request, context, deadlineMs } = upload;
+    const stager = this.#chunked(request.key, request.declaredBytes ?? 0);
+    const running = this.#run([this.#planPut(request, stager)], context, deadlineMs);
+    feed(upload, stager).catch((error: unknown) => {
+      const cause = asError(error);
+      const isOurs = cause instanceof KvError;
+      running.withdraw(isOurs ? cause : new KvError('INTERNAL', 'the upload failed', { cause }));
+    });
+    const committed = await running.outcome;
+    this.#components.metrics.bytesWritten.add(stager.size);
+    return this.#result(committed);
+  }
+
+  #run(planned: readonly PlannedOp[], context: MutationContext, deadlineMs: number): Running {
+    const { replicas: want, minReplicas: need } = this.#options;
+    return this.#components.committer.run(
+      {
+        need,
+        puts: putsOf(planned),
+        deadlineMs,
+        command: (txnId, votes) => commandOf({ need, want, planned, context }, txnId, votes),
+      },
+      context.signal,
+    );
+  }
+
+  #planOp({ key, condition, body }: TransactionOp): PlannedOp {
+    if (body.kind !== 'put') return { key, condition, body };
+    return this.#planPut({ key, condition, headers: body.headers }, this.#atHand(key, body.data));
+  }
+
+  #planPut(
+    { key, condition, headers }: Pick<PutRequest, 'key' | 'condition' | 'headers'>,
+    stager: Stager,
+  ): PlannedOp {
+    const { replicas: want, minReplicas: need } = this.#options;
+    const placement = placeKey(key, this.#writable(), { need, want });
+    const put: RoundPut = { key, stager, placement };
+    return { key, condition, body: { kind: 'put', put, headers } };
+  }
+
+  /** A value at hand: in one message where it fits, else as chunks that all are held. */
+  #atHand(key: Uint8Array, data: Uint8Array): Stager {
+    const digest = digestOf(data);
+    if (data.length <= LIMITS.smallBytesMax) return this.#whole(key, data, digest);
+    const stager = this.#chunked(key, data.length);
+    for (let at = 0; at < data.length; at += LIMITS.chunkBytes) {
+      // Nothing waits for room: the bytes are here already, and counted.
+      void stager.push(data.subarray(at, at + LIMITS.chunkBytes));
+    }
+    stager.finish(digest);
+    return stager;
+  }
+
+  #whole(owner: Uint8Array, data: Uint8Array, digest: Digest): WholeStager {
+    return new WholeStager(this.#components, { blobId: this.#mintBlobId(), owner, data, digest });
+  }
+
+  #chunked(owner: Uint8Array, declaredBytes: number): ChunkStager {
+    return new ChunkStager(this.#components, {
+      blobId: this.#mintBlobId(),
+      owner,
+      declaredBytes,
+    });
+  }
+
+  #mintBlobId(): ReturnType<typeof blobId> {
+    return blobId(mintCopyId(this.#components.random));
+  }
+
+  #writable(): readonly LiveVolume[] {
+    return writableVolumes(this.#components, this.#options.minReplicas);
+  }
+
+  #admitCommand(): void {
+    if (this.#isStopping) throw new KvError('STOPPING', 'this coordinator is stopping');
+    if (this.#components.consensus.status().leader === 0) {
+      throw new KvError('NO_LEADER', 'the coordinators have no leader at present');
+    }
+  }
+
+  #result({ txnId, outcome }: Committed): MutationResult {
+    const { index, results } = outcome;
+    return { txnId, index, results, want: this.#options.replicas };
+  }
+}
+
+/** Streams a large body to its volumes; its digest is checked before any stage-end can leave. */
+async function feed({ reader, request, head }: Upload, stager: ChunkStager): Promise<void> {
+  const hash = digestStream();
+  let chunk = head.subarray(0, LIMITS.chunkBytes);
+  let rest = head.subarray(LIMITS.chunkBytes);
+  while (chunk.length > 0) {
+    hash.update(chunk);
+    await stager.push(chunk);
+    const more = await reader.take(LIMITS.chunkBytes - rest.length);
+    chunk = rest.length === 0 ? more : concatBytes([rest, more]);
+    rest = rest.subarray(rest.length);
+  }
+  const digest = hash.finish();
+  requireDigest(request, digest);
+  stager.finish(digest);
+}
+
+function requireDigest({ expectedDigest }: PutRequest, digest: Digest): void {
+  if (expectedDigest === null || expectedDigest === digest) return;
+  throw new KvError('CHECKSUM_MISMATCH', 'the body does not have the digest that was promised', {
+    detail: { expected: expectedDigest, got: digest },
+  });
+}
+
+const tooLarge = (maxBytes: number): KvError =>
+  new KvError('TOO_LARGE', `a value may have at most ${maxBytes} bytes`, { detail: { maxBytes } });
+
+const bytesOf = (ops: readonly TransactionOp[]): number =>
+  ops.reduce((sum, { body }) => sum + (body.kind === 'put' ? body.data.length : 0), 0);
+
+/** Bytes of memory that a PUT may hold at once: the value, or what is held of a large one. */
+function chargeOf(declaredBytes: number | null): number {
+  const heldMax = (LIMITS.heldChunksMax + 1) * LIMITS.chunkBytes;
+  return Math.min(declaredBytes ?? heldMax, heldMax);
+}

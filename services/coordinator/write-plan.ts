@@ -1,0 +1,74 @@
+/** A mutation whose blobs, if it has any, are about to be staged, and the command that it becomes. */
+
+import { ByteWriter } from '../common/bytes.ts';
+import { digestOf } from '../common/digest.ts';
+import type { Digest, TxnId } from '../common/ids.ts';
+import { encodeCommand } from '../metadata/command-codec.ts';
+import type { Commit, Condition, Op, StagedCopy } from '../metadata/commands.ts';
+import type { Headers } from '../metadata/records.ts';
+import type { RoundPut } from './commit-round.ts';
+import type { MutationContext } from './gateway.ts';
+
+export interface PlannedOp {
+  readonly key: Uint8Array;
+  readonly condition: Condition | null;
+  readonly body:
+    | { readonly kind: 'put'; readonly put: RoundPut; readonly headers: Headers }
+    | { readonly kind: 'delete' }
+    | { readonly kind: 'check' };
+}
+
+export interface CommandParts {
+  readonly need: number;
+  readonly want: number;
+  readonly planned: readonly PlannedOp[];
+  readonly context: MutationContext;
+}
+
+/** The blobs to stage, in the order in which `commandOf` wants their votes. */
+export const putsOf = (planned: readonly PlannedOp[]): readonly RoundPut[] =>
+  planned.flatMap(({ body }) => (body.kind === 'put' ? [body.put] : []));
+
+/** The Commit as bytes: the same for every proposal of this transaction. */
+export function commandOf(
+  { need, want, planned, context }: CommandParts,
+  txnId: TxnId,
+  votes: readonly (readonly StagedCopy[])[],
+): Uint8Array {
+  let putCount = 0;
+  const ops = planned.map((op): Op => {
+    if (op.body.kind !== 'put') return { key: op.key, condition: op.condition, body: op.body };
+    const copies = votes[putCount] ?? [];
+    putCount += 1;
+    const { blobId, size, digest } = op.body.put.stager;
+    const { headers } = op.body;
+    const body = { kind: 'put', blobId, size, digest, copies, headers } as const;
+    return { key: op.key, condition: op.condition, body };
+  });
+  const idempotency = idempotencyOf(context, ops);
+  return encodeCommand({ kind: 'commit', txnId, need, want, idempotency, ops });
+}
+
+function idempotencyOf(context: MutationContext, ops: readonly Op[]): Commit['idempotency'] {
+  const { principal, idempotencyKey } = context;
+  if (idempotencyKey === null) return null;
+  return { principal, key: idempotencyKey, requestHash: requestHash(ops) };
+}
+
+/** Digest of what the client asked for: methods, keys, conditions and body digests. */
+export function requestHash(ops: readonly Op[]): Digest {
+  const out = new ByteWriter();
+  for (const { key, condition, body } of ops) {
+    out.text(body.kind).bytes(key);
+    writeCondition(out, condition);
+    if (body.kind === 'put') out.hex(body.digest);
+  }
+  return digestOf(out.finish());
+}
+
+function writeCondition(out: ByteWriter, condition: Condition | null): void {
+  out.text(condition?.kind ?? '');
+  if (condition === null || !('blobIds' in condition)) return;
+  out.u32(condition.blobIds.length);
+  for (const blobId of condition.blobIds) out.hex(blobId);
+}
