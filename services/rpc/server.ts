@@ -142,7 +142,7 @@ class ServerHost implements RpcServer {
     for (const stream of this.#streams) {
       stream.close(new KvError('STOPPING', 'this process is stopping'));
     }
-    await this.#idle(RPC_LIMITS.closeGraceMs);
+    await this.#goAway();
     this.#stopWidening();
     for (const socket of this.#sockets.values()) socket.destroy();
     this.#grpc.forceShutdown();
@@ -154,9 +154,15 @@ class ServerHost implements RpcServer {
     const idle = new Promise<void>((resolve) => {
       this.#onIdle = resolve;
     });
-    const timer = new AbortController();
-    await Promise.race([idle, sleep(systemClock, timeoutMs, timer.signal).catch(() => undefined)]);
-    timer.abort();
+    await within(idle, timeoutMs);
+  }
+
+  /** Lets final statuses leave: a socket destroyed now would swallow them. */
+  async #goAway(): Promise<void> {
+    this.#grpc.tryShutdown(() => undefined);
+    const open = [...this.#sockets.values()].filter(({ closed }) => !closed);
+    const gone = open.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+    await within(Promise.all(gone), RPC_LIMITS.closeGraceMs);
   }
 
   #left(): void {
@@ -234,6 +240,14 @@ class ServerHost implements RpcServer {
       cut: () => this.#sockets.get(remote)?.destroy(),
     };
   }
+}
+
+/** Waits for `event`, but not longer than `timeoutMs`. */
+async function within(event: Promise<unknown>, timeoutMs: number): Promise<void> {
+  const timer = new AbortController();
+  const late = sleep(systemClock, timeoutMs, timer.signal).catch(() => undefined);
+  await Promise.race([event, late]);
+  timer.abort();
 }
 
 /** grpc-js takes the final status of a stream from an error event on it. */

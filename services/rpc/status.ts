@@ -28,14 +28,20 @@ const BY_NUMBER: Readonly<Record<number, ErrorCode>> = {
 };
 
 /** A status to end a call with, in the form that grpc-js reads off an error. */
-export function toStatus(error: KvError): Pick<ServiceError, 'code' | 'details' | 'metadata'> {
+export interface FinalStatus {
+  readonly code: number;
+  readonly details: string;
+  readonly metadata: Metadata;
+}
+
+export function toStatus(error: KvError): FinalStatus {
   const metadata = new Metadata();
   metadata.set(CODE_KEY, error.code);
   const detail = Buffer.from(JSON.stringify(error.detail));
   if (detail.length <= DETAIL_BYTES_MAX) metadata.set(DETAIL_KEY, detail);
   // A lone surrogate would make the percent-encoding of the message throw.
   const details = error.message.slice(0, MESSAGE_CHARS_MAX).toWellFormed();
-  return { code: error.row.grpc as status, details, metadata };
+  return { code: error.row.grpc, details, metadata };
 }
 
 /** What a failed call or a closed stream means; never throws. */
