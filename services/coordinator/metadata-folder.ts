@@ -1,0 +1,88 @@
+/**
+ * Which table is the present one: `metadata.current` names a folder `metadata-<n>`. An installed
+ * snapshot is built in a new folder and put in place by one rename of the pointer; folders that it
+ * does not name are litter.
+ */
+import { join } from 'node:path';
+import { textOf, utf8 } from '../common/bytes.ts';
+import { KvError } from '../common/errors.ts';
+import type { Disk } from '../disk/disk.ts';
+import { publishFile } from '../disk/publish.ts';
+
+const POINTER = 'metadata.current';
+const NAME = /^metadata-([1-9][0-9]{0,9})$/;
+const POINTER_BYTES_MAX = 64;
+
+export class MetadataFolder {
+  readonly #disk: Disk;
+  readonly #path: string;
+  #number: number;
+
+  private constructor(disk: Disk, options: { readonly path: string; readonly number: number }) {
+    this.#disk = disk;
+    this.#path = options.path;
+    this.#number = options.number;
+  }
+
+  /** Reads the pointer, or makes the first one, and clears what an earlier life left half done. */
+  static async open(disk: Disk, path: string): Promise<MetadataFolder> {
+    await disk.makeFolder(path);
+    const number = await readPointer(disk, join(path, POINTER));
+    const folder = new MetadataFolder(disk, { path, number: number ?? 1 });
+    if (number === null) await folder.#point(1);
+    for (const name of await disk.list(path)) {
+      const match = NAME.exec(name);
+      if (match !== null && Number(match[1]) !== folder.#number) {
+        await disk.removeFolder(join(path, name));
+      }
+    }
+    return folder;
+  }
+
+  get current(): string {
+    return this.#folderOf(this.#number);
+  }
+
+  /** An empty folder for the next table. */
+  async prepareNext(): Promise<string> {
+    const next = this.#folderOf(this.#number + 1);
+    await this.#disk.removeFolder(next);
+    return next;
+  }
+
+  /** Makes the prepared folder the present one, durably and at once; the old one goes. */
+  async publishNext(): Promise<void> {
+    const old = this.current;
+    await this.#disk.syncFolder(this.#path);
+    await this.#point(this.#number + 1);
+    this.#number += 1;
+    await this.#disk.removeFolder(old);
+  }
+
+  /** Throws the present table away: an empty one takes its place. */
+  async discardCurrent(): Promise<void> {
+    await this.prepareNext();
+    await this.publishNext();
+  }
+
+  #folderOf(number: number): string {
+    return join(this.#path, `metadata-${number}`);
+  }
+
+  async #point(number: number): Promise<void> {
+    await publishFile(this.#disk, join(this.#path, POINTER), [utf8(`metadata-${number}\n`)]);
+  }
+}
+
+async function readPointer(disk: Disk, path: string): Promise<number | null> {
+  if (!(await disk.exists(path))) return null;
+  const file = await disk.open(path, 'read');
+  try {
+    const name = textOf(await file.read(0, POINTER_BYTES_MAX)).trim();
+    const match = NAME.exec(name);
+    if (match === null) throw new KvError('CORRUPT', `${path} names no metadata folder`);
+    return Number(match[1]);
+  } finally {
+    await file.close();
+  }
+}

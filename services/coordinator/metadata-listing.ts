@@ -1,0 +1,135 @@
+/**
+ * Ordered listings over all shards: each shard is in byte order, so a merge of the shards is too. A
+ * page comes from one fixed view of the table, whatever is applied meanwhile.
+ */
+import { compareBytes, concatBytes } from '../common/bytes.ts';
+import type { LogIndex } from '../common/ids.ts';
+import { afterPrefix, keyOfRecordKey, SHARDS, shardKey } from '../metadata/keys.ts';
+import { decodeRecord } from '../metadata/record-codec.ts';
+import type { Listed, ListRequest, Page } from './gateway.ts';
+import type { TableRow, TableSnapshot } from './level-table.ts';
+
+const BATCH_MIN = 16;
+
+interface Bounds {
+  readonly first: Uint8Array;
+  /** null: to the end of the shard. */
+  readonly end: Uint8Array | null;
+}
+
+/** One page of a listing; closes the view. */
+export async function listPage(
+  view: TableSnapshot,
+  request: ListRequest,
+  readIndex: LogIndex,
+): Promise<Page> {
+  try {
+    const bounds = boundsOf(request);
+    const batch = Math.max(BATCH_MIN, Math.ceil((2 * request.limit) / SHARDS));
+    const shards = await Promise.all(
+      Array.from({ length: SHARDS }, (_, shard) =>
+        ShardCursor.open(view, { shard, bounds, batch }),
+      ),
+    );
+    const rows: TableRow[] = [];
+    while (rows.length <= request.limit) {
+      const least = leastOf(shards);
+      if (least === null) break;
+      rows.push(await least.take());
+    }
+    const entries = rows.slice(0, request.limit).map(listedOf);
+    return { entries, more: rows.length > request.limit, readIndex };
+  } finally {
+    await view.close();
+  }
+}
+
+function boundsOf(request: ListRequest): Bounds {
+  const { prefix, start, end, after } = request;
+  let first = compareBytes(start, prefix) > 0 ? start : prefix;
+  if (after !== null) {
+    const next = concatBytes([after, Uint8Array.of(0)]);
+    if (compareBytes(next, first) > 0) first = next;
+  }
+  const prefixEnd = prefix.length === 0 ? undefined : afterPrefix(prefix);
+  if (end.length === 0) return { first, end: prefixEnd ?? null };
+  if (prefixEnd !== undefined && compareBytes(prefixEnd, end) < 0) return { first, end: prefixEnd };
+  return { first, end };
+}
+
+class ShardCursor {
+  readonly #view: TableSnapshot;
+  readonly #options: { readonly shard: number; readonly bounds: Bounds; readonly batch: number };
+  #rows: readonly TableRow[] = [];
+  #at = 0;
+  #next: Uint8Array;
+  #isDone = false;
+
+  private constructor(
+    view: TableSnapshot,
+    options: { readonly shard: number; readonly bounds: Bounds; readonly batch: number },
+  ) {
+    this.#view = view;
+    this.#options = options;
+    this.#next = shardKey(options.shard, options.bounds.first);
+  }
+
+  static async open(
+    view: TableSnapshot,
+    options: { readonly shard: number; readonly bounds: Bounds; readonly batch: number },
+  ): Promise<ShardCursor> {
+    const cursor = new ShardCursor(view, options);
+    await cursor.#refill();
+    return cursor;
+  }
+
+  /** The least key not taken yet; null at the end. */
+  get key(): Uint8Array | null {
+    const row = this.#rows[this.#at];
+    return row === undefined ? null : keyOfRecordKey(row[0]);
+  }
+
+  async take(): Promise<TableRow> {
+    const row = this.#rows[this.#at];
+    if (row === undefined) throw new RangeError('the cursor is at its end');
+    this.#at += 1;
+    if (this.#at === this.#rows.length && !this.#isDone) {
+      this.#next = concatBytes([row[0], Uint8Array.of(0)]);
+      await this.#refill();
+    }
+    return row;
+  }
+
+  async #refill(): Promise<void> {
+    const { shard, bounds, batch } = this.#options;
+    const end = bounds.end === null ? shardEnd(shard) : shardKey(shard, bounds.end);
+    this.#rows =
+      compareBytes(this.#next, end) < 0 ? await this.#view.range(this.#next, end, batch) : [];
+    this.#at = 0;
+    this.#isDone = this.#rows.length < batch;
+  }
+}
+
+function shardEnd(shard: number): Uint8Array {
+  const [table = 0] = shardKey(shard, new Uint8Array(0));
+  return shard === SHARDS - 1 ? Uint8Array.of(table + 1) : Uint8Array.of(table, shard + 1);
+}
+
+function leastOf(shards: readonly ShardCursor[]): ShardCursor | null {
+  let least: ShardCursor | null = null;
+  let leastKey: Uint8Array | null = null;
+  for (const shard of shards) {
+    const { key } = shard;
+    if (key === null) continue;
+    if (leastKey === null || compareBytes(key, leastKey) < 0) {
+      least = shard;
+      leastKey = key;
+    }
+  }
+  return least;
+}
+
+function listedOf([rowKey, value]: TableRow): Listed {
+  const { size, blobId, digest, version } = decodeRecord(value).value;
+  return { key: keyOfRecordKey(rowKey), size, blobId, digest, version };
+}

@@ -1,0 +1,54 @@
+/** The parts of the replicated state that the commands work on, put together over one store. */
+import { RowDigest } from './digest.ts';
+import { IdempotencyTable } from './idempotency.ts';
+import { TABLE } from './keys.ts';
+import { Outcomes } from './outcomes.ts';
+import { RecordTable } from './record-table.ts';
+import { RowStore } from './row-store.ts';
+import { SmallState } from './small-state.ts';
+import type { MetadataStore } from './store.ts';
+
+export type Row = readonly [key: Uint8Array, value: Uint8Array];
+
+export interface State {
+  readonly store: MetadataStore;
+  readonly rows: RowStore;
+  readonly small: SmallState;
+  readonly records: RecordTable;
+  readonly outcomes: Outcomes;
+  readonly idempotency: IdempotencyTable;
+}
+
+export interface StateOptions {
+  /** Tests keep fewer rows than IDEMPOTENCY_ROWS_MAX; nodes of one cluster must agree. */
+  readonly idempotencyRowsMax?: number;
+}
+
+/**
+ * The state that a checkpointed store holds. `stored` are its rows of every table but records, garbage
+ * and thin (more are harmless); `digest` is that of all its rows.
+ */
+export function loadState(
+  store: MetadataStore,
+  stored: Iterable<Row>,
+  digest: RowDigest,
+  options: StateOptions = {},
+): State {
+  const rows = new RowStore(store, digest);
+  const small = new SmallState();
+  const outcomes = new Outcomes(rows);
+  const idempotency = new IdempotencyTable(rows, options.idempotencyRowsMax);
+  const outcomeRows: Row[] = [];
+  const answerRows: Row[] = [];
+  let hasSmall = false;
+  for (const row of stored) {
+    const table = row[0][0];
+    if (table === TABLE.outcome) outcomeRows.push(row);
+    else if (table === TABLE.idempotency) answerRows.push(row);
+    else if (small.restore(row[0], row[1])) hasSmall = true;
+  }
+  outcomes.restore(outcomeRows);
+  idempotency.restore(answerRows);
+  if (hasSmall) small.removeFrom(digest);
+  return { store, rows, small, records: new RecordTable(rows, small), outcomes, idempotency };
+}
