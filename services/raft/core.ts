@@ -1,37 +1,21 @@
 /**
  * The door of the room: inputs in, Ready out. Same state and same input give the same output; no
- * clock, disk or socket. Invariant: terms are settled here, before a message reaches a role's rules.
+ * clock, disk or socket. Invariant: each input leaves the state as invariants.ts wants it, or the
+ * process stops.
  */
-import { assert, unreachable } from '../common/assert.ts';
-import { type LogIndex, logIndex, NOBODY, type NodeId, type Term, term } from '../common/ids.ts';
-import { handleVoteReply } from './candidate.ts';
-import {
-  answerVoteRequest,
-  becomeFollower,
-  isLeaderTrusted,
-  refuseOldVoteRequest,
-} from './election.ts';
+import { assert } from '../common/assert.ts';
+import { type LogIndex, logIndex, NOBODY, type NodeId, type Term } from '../common/ids.ts';
+import { dispatch } from './dispatch.ts';
 import {
   endRecovery,
-  handleAppend,
-  handleHeartbeat,
-  handleSnapshotStaged,
-  handleTimeoutNow,
   snapshotInstalled,
   snapshotReady,
   suspectLeader,
   tickFollower,
 } from './follower.ts';
 import { checkInvariants, watermarkOf } from './invariants.ts';
-import {
-  appendProposal,
-  handleAppendReply,
-  handleHeartbeatReply,
-  joinRound,
-  snapshotSent,
-  tickLeader,
-} from './leader.ts';
-import type { Message, ProposeForward, ReadReply, ReadRequest } from './messages.ts';
+import { appendProposal, joinRound, snapshotSent, tickLeader } from './leader.ts';
+import type { Message } from './messages.ts';
 import { advanceCommit, closeReadRound, sendAppends, sendHeartbeats } from './replication.ts';
 import { createState, envelope, type RaftState } from './state.ts';
 import { beginTransfer } from './transfer.ts';
@@ -57,9 +41,7 @@ export class RaftCore {
 
   /** A message arrived. Late, doubled, reordered and misdirected ones do no harm. */
   receive(message: Message): void {
-    this.#step((state) => {
-      if (isForThisNode(state, message)) dispatch(state, message);
-    });
+    this.#step((state) => dispatch(state, message));
   }
 
   /**
@@ -216,147 +198,3 @@ function prepareMessages(state: RaftState): void {
     state.outbox.send({ kind: 'read-request', ...addressed, requestId });
   }
 }
-
-/**
- * Drops what is not for this node's present boot, and what an older boot of the sender sent: both
- * speak of memory that is gone.
- */
-function isForThisNode(state: RaftState, message: Message): boolean {
-  if (message.to !== state.self || !state.peers.includes(message.from)) return false;
-  const known = state.boots.get(message.from) ?? 0;
-  if (message.fromBoot < known) return false;
-  if (isAnswer(message.kind) && message.toBoot !== state.options.bootId) return false;
-  if (message.fromBoot > known) {
-    state.boots.set(message.from, message.fromBoot);
-    state.leadership?.progress
-      .get(message.from)
-      ?.observeBoot(message.fromBoot, state.log.lastIndex);
-  }
-  return true;
-}
-
-function dispatch(state: RaftState, message: Message): void {
-  clearSuspicion(state, message);
-  switch (message.kind) {
-    case 'propose':
-      return receiveProposal(state, message);
-    case 'read-request':
-      return receiveReadRequest(state, message);
-    case 'propose-refused':
-      return state.outbox.refuse(message.proposalId, message.reason);
-    case 'read-reply':
-      return receiveReadReply(state, message);
-    default:
-      if (settleTerm(state, message)) dispatchInTerm(state, message);
-  }
-}
-
-type TermFreeKind = 'propose' | 'propose-refused' | 'read-request' | 'read-reply';
-type TermMessage = Exclude<Message, { readonly kind: TermFreeKind }>;
-
-/** Brings the own term to the message's, where that is higher. False: the message is done with. */
-function settleTerm(state: RaftState, message: TermMessage): boolean {
-  if (message.term === state.term) return true;
-  if (message.term < state.term) {
-    answerOldTerm(state, message);
-    return false;
-  }
-  if (message.kind === 'vote-request') {
-    if (!message.transfer && isLeaderTrusted(state)) return false;
-    if (message.pre) return true;
-  }
-  // A granted pre-vote speaks of the term that would begin, not of one that has.
-  if (message.kind === 'vote-reply' && message.pre && message.granted) return true;
-  becomeFollower(state, message.term, isFromLeader(message.kind) ? message.from : NOBODY);
-  return true;
-}
-
-function dispatchInTerm(state: RaftState, message: TermMessage): void {
-  const { leadership } = state;
-  switch (message.kind) {
-    case 'vote-request':
-      return answerVoteRequest(state, message);
-    case 'vote-reply':
-      return handleVoteReply(state, message);
-    case 'append-request':
-      return handleAppend(state, message);
-    case 'heartbeat-request':
-      return handleHeartbeat(state, message);
-    case 'snapshot-staged':
-      return handleSnapshotStaged(state, message);
-    case 'timeout-now':
-      return handleTimeoutNow(state, message);
-    case 'append-reply':
-      if (leadership !== null) handleAppendReply(state, leadership, message);
-      return;
-    case 'heartbeat-reply':
-      if (leadership !== null) handleHeartbeatReply(state, leadership, message);
-      return;
-    default:
-      unreachable(message);
-  }
-}
-
-/** A leader or candidate of an older term learns the present one and steps down. */
-function answerOldTerm(state: RaftState, message: TermMessage): void {
-  assert(message.term < state.term, 'only older terms are answered so');
-  if (message.kind === 'vote-request') refuseOldVoteRequest(state, message);
-  else if (isFromLeader(message.kind)) {
-    state.outbox.sendAfterPersist({
-      kind: 'append-reply',
-      ...envelope(state, message.from),
-      success: false,
-      index: logIndex(0),
-      hint: { index: logIndex(0), term: term(0) },
-      recovering: state.recovering,
-    });
-  }
-}
-
-/** Any message of the suspected leader in its term shows it alive. */
-function clearSuspicion(state: RaftState, message: Message): void {
-  const { suspicion } = state;
-  if (suspicion?.leader === message.from && suspicion.term === message.term) {
-    state.suspicion = null;
-  }
-}
-
-/** Forwarded once: a node that does not lead refuses, it never forwards again. */
-function receiveProposal(state: RaftState, message: ProposeForward): void {
-  const { leadership } = state;
-  const reason =
-    leadership === null ? 'not-leader' : appendProposal(state, leadership, message.commands);
-  if (reason === null) return;
-  state.outbox.send({
-    kind: 'propose-refused',
-    ...envelope(state, message.from),
-    proposalId: message.proposalId,
-    reason,
-  });
-}
-
-function receiveReadRequest(state: RaftState, message: ReadRequest): void {
-  const { from: node, requestId } = message;
-  if (state.leadership !== null) {
-    joinRound(state, state.leadership, { kind: 'remote', node, requestId });
-    return;
-  }
-  const refusal = { ...envelope(state, node), requestId, index: logIndex(0) };
-  state.outbox.send({ kind: 'read-reply', ...refusal });
-}
-
-function receiveReadReply(state: RaftState, message: ReadReply): void {
-  const readIds = state.forwardedReads.answered(message.requestId);
-  if (message.index === 0) state.outbox.readsLost(readIds);
-  else for (const readId of readIds) state.outbox.readReady(readId, message.index);
-}
-
-const isAnswer = (kind: Message['kind']): boolean =>
-  kind === 'vote-reply' ||
-  kind === 'append-reply' ||
-  kind === 'heartbeat-reply' ||
-  kind === 'propose-refused' ||
-  kind === 'read-reply';
-
-const isFromLeader = (kind: Message['kind']): boolean =>
-  kind === 'append-request' || kind === 'heartbeat-request' || kind === 'snapshot-staged';

@@ -6,7 +6,7 @@
 import { assert } from '../common/assert.ts';
 import { logIndex, NOBODY, type NodeId, type Term } from '../common/ids.ts';
 import type { VoteRequest } from './messages.ts';
-import { drawElectionTimeout, envelope, type RaftState } from './state.ts';
+import { answerRead, drawElectionTimeout, envelope, type RaftState } from './state.ts';
 
 /** Follows `leader` (or nobody yet) in `term`; the vote is cleared only by a new term. */
 export function becomeFollower(state: RaftState, term: Term, leader: NodeId): void {
@@ -110,15 +110,7 @@ function mayVoteFor(state: RaftState, request: VoteRequest): boolean {
 function loseLeadership(state: RaftState): void {
   assert(state.role === 'leader', 'only a leader has leadership');
   for (const origin of state.leadership?.rounds.drain() ?? []) {
-    if (origin.kind === 'local') state.outbox.readsLost([origin.readId]);
-    else {
-      state.outbox.send({
-        kind: 'read-reply',
-        ...envelope(state, origin.node),
-        requestId: origin.requestId,
-        index: logIndex(0),
-      });
-    }
+    answerRead(state, origin, logIndex(0));
   }
   state.leadership = null;
   state.electionTicks = 0;

@@ -11,7 +11,7 @@ import { Progress } from './progress.ts';
 import { majority } from './quorum.ts';
 import { type ReadOrigin, ReadRounds } from './read-index.ts';
 import { advanceCommit, confirmReads } from './replication.ts';
-import { envelope, type Leadership, type RaftState } from './state.ts';
+import { answerRead, envelope, type Leadership, type RaftState } from './state.ts';
 import { continueTransfer, tickTransfer } from './transfer.ts';
 import type { Entry, LogPoint, ProposalRefusal } from './types.ts';
 
@@ -80,16 +80,7 @@ export function appendProposal(
 /** A read joins the open round, or is lost where that is full. */
 export function joinRound(state: RaftState, leadership: Leadership, origin: ReadOrigin): void {
   assert(state.role === 'leader', 'only a leader confirms reads');
-  if (leadership.rounds.join(origin)) return;
-  if (origin.kind === 'local') state.outbox.readsLost([origin.readId]);
-  else {
-    state.outbox.send({
-      kind: 'read-reply',
-      ...envelope(state, origin.node),
-      requestId: origin.requestId,
-      index: logIndex(0),
-    });
-  }
+  if (!leadership.rounds.join(origin)) answerRead(state, origin, logIndex(0));
 }
 
 export function handleAppendReply(

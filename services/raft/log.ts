@@ -163,8 +163,11 @@ export class RaftLog {
     if (base.index <= this.#base.index) return;
     assert(base.index <= this.#applied, 'the log is cut only behind what is applied');
     assert(this.matches(base), 'the log is cut at a point that it holds');
+    assert(base.index <= this.unstable.durable, 'the log is cut only where it is durable');
     this.#entries = this.#entries.slice(base.index - this.#base.index);
     this.#base = base;
+    // After a loss of the tail the state machine may know of more commits than the log did.
+    this.commitTo(base.index);
   }
 
   /** Replaces the whole log by an installed, durable snapshot. */

@@ -95,10 +95,9 @@ export class Progress {
   accepted(index: number): boolean {
     const grew = index > this.#match;
     if (grew) this.#match = index;
-    if (this.#state === 'replicate') {
-      if (this.#next <= index) this.#next = index + 1;
-      this.inflight.freeTo(index);
-    } else if (this.#state === 'probe' || this.#match >= (this.#stagedPoint?.index ?? Infinity)) {
+    if (this.#next <= index) this.#next = index + 1;
+    if (this.#state === 'replicate') this.inflight.freeTo(index);
+    else if (this.#state === 'probe' || this.#match >= (this.#stagedPoint?.index ?? Infinity)) {
       this.#replicate();
     }
     assert(this.#match < this.#next, 'match stays below next');

@@ -6,9 +6,15 @@
 import { assert } from '../common/assert.ts';
 import type { LogIndex, NodeId } from '../common/ids.ts';
 
+/** A follower's request counts anew with each boot of it, so the boot belongs to its id. */
 export type ReadOrigin =
   | { readonly kind: 'local'; readonly readId: number }
-  | { readonly kind: 'remote'; readonly node: NodeId; readonly requestId: number };
+  | {
+      readonly kind: 'remote';
+      readonly node: NodeId;
+      readonly boot: number;
+      readonly requestId: number;
+    };
 
 export interface ReadRound {
   readonly token: number;

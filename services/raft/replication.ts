@@ -8,7 +8,7 @@ import { assert } from '../common/assert.ts';
 import { logIndex, type NodeId, term as termOf } from '../common/ids.ts';
 import type { Progress } from './progress.ts';
 import { quorumValue } from './quorum.ts';
-import { envelope, type Leadership, type RaftState } from './state.ts';
+import { answerRead, envelope, type Leadership, type RaftState } from './state.ts';
 
 /** Raises the commit index to what a majority holds durably. True when that is news. */
 export function advanceCommit(state: RaftState, leadership: Leadership): boolean {
@@ -39,17 +39,7 @@ export function confirmReads(state: RaftState, leadership: Leadership): void {
   const tokens = [rounds.newestToken];
   for (const progress of leadership.progress.values()) tokens.push(progress.readToken);
   for (const round of rounds.confirm(quorumValue(tokens))) {
-    for (const origin of round.origins) {
-      if (origin.kind === 'local') state.outbox.readReady(origin.readId, round.index);
-      else {
-        state.outbox.send({
-          kind: 'read-reply',
-          ...envelope(state, origin.node),
-          requestId: origin.requestId,
-          index: round.index,
-        });
-      }
-    }
+    for (const origin of round.origins) answerRead(state, origin, round.index);
   }
 }
 

@@ -4,11 +4,11 @@
  * candidate roles, `leadership` exactly in the leader's.
  */
 import { assert } from '../common/assert.ts';
-import { NOBODY, type NodeId, type Term, term as termOf } from '../common/ids.ts';
+import { type LogIndex, NOBODY, type NodeId, type Term, term as termOf } from '../common/ids.ts';
 import { RaftLog } from './log.ts';
 import type { Envelope } from './messages.ts';
 import type { Progress } from './progress.ts';
-import { ForwardedReads, type ReadRounds } from './read-index.ts';
+import { ForwardedReads, type ReadOrigin, type ReadRounds } from './read-index.ts';
 import { Outbox } from './ready.ts';
 import type { InitialState, LogPoint, RaftOptions, Role } from './types.ts';
 
@@ -121,6 +121,25 @@ export function drawElectionTimeout(state: RaftState): void {
   assert(extra >= 0, 'randomness starts at 0');
   assert(extra < electionTicksMin, 'randomness stays below its bound');
   state.electionTimeoutTicks = electionTicksMin + extra;
+}
+
+/** Answers a read, wherever it came from; index 0: lost, ask again. */
+export function answerRead(state: RaftState, read: ReadOrigin, index: LogIndex): void {
+  if (read.kind === 'local') {
+    if (index === 0) state.outbox.readsLost([read.readId]);
+    else state.outbox.readReady(read.readId, index);
+    return;
+  }
+  assert(read.node !== state.self, 'own reads are answered without a message');
+  assert(read.boot <= (state.boots.get(read.node) ?? 0), 'the asking boot was heard');
+  state.outbox.send({
+    kind: 'read-reply',
+    ...envelope(state, read.node),
+    // Not the boot known now: the node may have restarted since and count its requests anew.
+    toBoot: read.boot,
+    requestId: read.requestId,
+    index,
+  });
 }
 
 /** The common fields of a message; `term` differs from the own only where a kind says so. */
