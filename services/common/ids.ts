@@ -59,6 +59,8 @@ function hex32(text: string, name: string): string {
 
 export const copyId = (text: string): CopyId => hex32(text, 'copy id') as CopyId;
 export const blobId = (text: string): BlobId => hex32(text, 'blob id') as BlobId;
+/** The copies that a write stages carry the blob's id; only repaired ones get an id of their own. */
+export const copyOfWrite = (id: BlobId): CopyId => id as string as CopyId;
 export const txnId = (text: string): TxnId => hex32(text, 'txn id') as TxnId;
 export const clusterId = (text: string): ClusterId => hex32(text, 'cluster id') as ClusterId;
 
