@@ -25,12 +25,18 @@ const keyRoutes = (path: string): Route[] => {
   return methods.map((method) => route(method, path, 'data'));
 };
 
-const PLANNED = 'planned; see the README for what this version does';
+/** What a 501 says of the plans. */
+export const MISSING_ROADMAP = 'planned; see the README for what this version does';
 
 const missing = (feature: string, access: Access, paths: readonly string[]): Route[] =>
   paths.map((entry) => {
     const [method = '', path = ''] = entry.split(' ');
-    return { method: methodOf(method), path, access, missing: { feature, roadmap: PLANNED } };
+    return {
+      method: methodOf(method),
+      path,
+      access,
+      missing: { feature, roadmap: MISSING_ROADMAP },
+    };
   });
 
 function methodOf(text: string): Method {

@@ -1,0 +1,90 @@
+/**
+ * Sockets: how many there may be, and what is answered where the parser gives up before there is a
+ * request. Bytes are written to a socket only when they cannot be taken for the answer of an earlier
+ * request that is still being served.
+ */
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { faultOfParser, rawAnswer } from '../../api/protocol-fault.ts';
+import { KvError } from '../../common/errors.ts';
+import type { Exchange } from './exchange.ts';
+import type { HttpContext } from './http-context.ts';
+
+interface ParserError extends Error {
+  readonly code?: string;
+  readonly rawPacket?: Uint8Array;
+}
+
+export class Connections {
+  readonly #context: HttpContext;
+  readonly #byAddress = new Map<string, number>();
+  /** The newest exchange of each socket. */
+  readonly #newest = new WeakMap<Duplex, Exchange>();
+  readonly #refused = new WeakSet<Duplex>();
+
+  constructor(context: HttpContext) {
+    this.#context = context;
+  }
+
+  guard(server: Server): void {
+    server.on('connection', (socket: Socket) => this.#admit(socket));
+    server.on('clientError', (error: ParserError, socket: Duplex) =>
+      this.#parserFailed(error, socket),
+    );
+    server.on('connect', (_req: IncomingMessage, socket: Duplex) => {
+      const fault = new KvError('METHOD_NOT_ALLOWED', 'this is no proxy');
+      this.#refuse(socket, fault, 'Allow: GET, HEAD, PUT, POST, DELETE\r\n');
+    });
+  }
+
+  began(exchange: Exchange): void {
+    this.#newest.set(exchange.req.socket, exchange);
+  }
+
+  #admit(socket: Socket): void {
+    const context = this.#context;
+    const address = socket.remoteAddress ?? '';
+    const ofAddress = (this.#byAddress.get(address) ?? 0) + 1;
+    context.connections += 1;
+    this.#byAddress.set(address, ofAddress);
+    socket.once('close', () => this.#left(address));
+    const { connectionsMax, connectionsPerAddressMax } = context.limits;
+    if (context.connections <= connectionsMax && ofAddress <= connectionsPerAddressMax) return;
+    context.metrics.connectionRefused();
+    const fault = new KvError('TOO_MANY_REQUESTS', 'too many connections; use fewer or wait');
+    this.#refuse(socket, fault, 'Retry-After: 1\r\n');
+  }
+
+  #left(address: string): void {
+    this.#context.connections -= 1;
+    const rest = (this.#byAddress.get(address) ?? 1) - 1;
+    if (rest === 0) this.#byAddress.delete(address);
+    else this.#byAddress.set(address, rest);
+  }
+
+  #parserFailed(error: ParserError, socket: Duplex): void {
+    if (this.#refused.has(socket)) return;
+    const exchange = this.#newest.get(socket);
+    const running = exchange !== undefined && !exchange.res.writableFinished;
+    if (running && (exchange.req.complete || exchange.res.headersSent)) {
+      socket.destroy();
+      return;
+    }
+    exchange?.abandon();
+    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
+    else this.#refuse(socket, faultOfParser(error.code, error.rawPacket), '');
+  }
+
+  /** Says why and closes; what still comes is thrown away for a while, so that the answer arrives. */
+  #refuse(socket: Duplex, fault: KvError, headers: string): void {
+    this.#refused.add(socket);
+    const { clock } = this.#context.components;
+    const lingers = fault.code !== 'REQUEST_TIMEOUT' && fault.code !== 'TOO_MANY_REQUESTS';
+    const timer = clock.after(lingers ? this.#context.limits.lingerMs : 0, () => socket.destroy());
+    socket.once('close', () => timer.cancel());
+    socket.on('error', () => socket.destroy());
+    socket.end(rawAnswer(fault, this.#context.mintRequestId(), headers));
+    socket.resume();
+  }
+}
