@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { logIndex, nodeId, term } from '../common/ids.ts';
+import { seededRandom } from '../common/random.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
 import type { Entry } from '../raft/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
-import { createMetrics } from '../telemetry/metrics.ts';
+import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { LogStore } from './log-store.ts';
 import { consensusMetrics } from './metrics.ts';
@@ -26,17 +27,22 @@ const vote = (inTerm: number, forNode: number) => ({
   entries: [],
 });
 
-async function open(disk: MemoryDisk, segmentBytes = 1 << 20): Promise<LogStore> {
-  const clock = new ManualClock();
-  const metrics = consensusMetrics(createMetrics());
+async function open(
+  disk: MemoryDisk,
+  segmentBytes = 1 << 20,
+  metrics: Metrics = createMetrics(),
+): Promise<LogStore> {
+  const parts = { disk, clock: new ManualClock(), random: seededRandom(1), logger: silentLogger };
   return LogStore.open(
-    { disk, clock, logger: silentLogger, metrics },
+    { ...parts, metrics: consensusMetrics(metrics) },
     { path: FOLDER, segmentBytes },
   );
 }
 
 const texts = (store: LogStore): string[] =>
   store.initialState(NONE).entries.map(({ data }) => Buffer.from(data).toString());
+
+const point = (index: number, inTerm: number) => ({ index: logIndex(index), term: term(inTerm) });
 
 /** Overwrites bytes of a file as decay would, durably. */
 async function damage(
@@ -52,6 +58,7 @@ async function damage(
   await file.close();
 }
 
+const FIRST = 'log/000000000001.log';
 const flip = (at: number) => (bytes: Uint8Array) => {
   bytes[at] = (bytes[at] ?? 0) ^ 0x10;
   return bytes;
@@ -85,11 +92,12 @@ describe('LogStore', () => {
     await store.write([write(entries(4, 6, 1))]);
     // No clean close: the witness stands at the beginning of this life's segment.
     disk.crash();
-    await damage(disk, '0000000001.log', (bytes) => bytes.subarray(0, bytes.length - 5));
+    await damage(disk, FIRST, (bytes) => bytes.subarray(0, bytes.length - 5));
     const again = await open(disk);
     expect(texts(again)).toEqual(['e1', 'e2', 'e3', 'e4', 'e5']);
     expect(again.recovering).toBe(false);
-    expect(await disk.list(FOLDER)).toContain('0000000001.log.broken');
+    const kept = await disk.list(`${FOLDER}/log`);
+    expect(kept.some((name) => name.endsWith('.broken'))).toBe(true);
     await again.write([write([entry(6, 2, 'six')])]);
     await again.close();
     expect(texts(await open(disk))).toEqual(['e1', 'e2', 'e3', 'e4', 'e5', 'six']);
@@ -101,7 +109,7 @@ describe('LogStore', () => {
     await store.write([write(entries(1, 3, 1))]);
     await store.write([write(entries(4, 6, 1))]);
     disk.crash();
-    await damage(disk, '0000000001.log', flip(120));
+    await damage(disk, FIRST, flip(120));
     const again = await open(disk);
     expect(again.recovering).toBe(true);
     expect(again.initialState(NONE).recovering).toBe(true);
@@ -116,10 +124,7 @@ describe('LogStore', () => {
     const store = await open(disk);
     await store.write([write(entries(1, 3, 1))]);
     await store.close();
-    for (const name of await disk.list(FOLDER)) {
-      if (name.endsWith('.log')) await disk.remove(`${FOLDER}/${name}`);
-    }
-    await disk.syncFolder(FOLDER);
+    await disk.removeFolder(`${FOLDER}/log`);
     expect((await open(disk)).recovering).toBe(true);
   });
 
@@ -130,7 +135,7 @@ describe('LogStore', () => {
       await store.write([vote(7, 3)]);
       await store.close();
       if (lost === 'vote') await disk.remove(`${FOLDER}/vote`);
-      else await disk.remove(`${FOLDER}/0000000001.log`);
+      else await disk.remove(`${FOLDER}/${FIRST}`);
       await disk.syncFolder(FOLDER);
       expect((await open(disk)).initialState(NONE).hardState).toEqual({ term: 7, vote: 3 });
     }
@@ -140,9 +145,9 @@ describe('LogStore', () => {
     const disk = new MemoryDisk();
     const store = await open(disk, 400);
     for (let i = 1; i <= 40; i += 1) await store.write([write([entry(i, 1)])]);
-    const before = (await disk.list(FOLDER)).length;
+    const before = (await disk.list(`${FOLDER}/log`)).length;
     await store.compact({ index: logIndex(30), term: term(1) });
-    expect((await disk.list(FOLDER)).length).toBeLessThan(before);
+    expect((await disk.list(`${FOLDER}/log`)).length).toBeLessThan(before);
     await store.close();
     const { base, entries: kept } = (await open(disk)).initialState(logIndex(30));
     expect(base.index).toBeGreaterThan(0);
@@ -167,7 +172,7 @@ describe('LogStore', () => {
     const whole = new MemoryDisk();
     const store = await open(whole);
     await store.write([write(entries(1, 2, 1))]);
-    const file = await whole.open(`${FOLDER}/0000000001.log`, 'read');
+    const file = await whole.open(`${FOLDER}/${FIRST}`, 'read');
     const durableBytes = await file.size();
     await store.write([write(entries(3, 4, 1))]);
     const size = await file.size();
@@ -177,10 +182,197 @@ describe('LogStore', () => {
       await copy.write([write(entries(1, 2, 1))]);
       await copy.write([write(entries(3, 4, 1))]);
       disk.crash();
-      await damage(disk, '0000000001.log', (bytes) => bytes.subarray(0, cut));
+      await damage(disk, FIRST, (bytes) => bytes.subarray(0, cut));
       const found = texts(await open(disk));
       expect(found.slice(0, 2)).toEqual(['e1', 'e2']);
       expect(['e1', 'e2', 'e3', 'e4'].slice(0, found.length)).toEqual(found);
+    }
+  });
+});
+
+describe('LogStore in line with its state machine', () => {
+  async function written(): Promise<MemoryDisk> {
+    const disk = new MemoryDisk();
+    const store = await open(disk);
+    await store.write([vote(2, 1), write(entries(1, 5, 2))]);
+    await store.close();
+    return disk;
+  }
+
+  test('nothing happens where the log reaches over the flushed point', async () => {
+    const store = await open(await written());
+    await store.align(point(5, 2), false);
+    expect(store.recovering).toBe(false);
+    expect(texts(store)).toHaveLength(5);
+  });
+
+  test('an installed snapshot that the log does not reach ends in a restart, not in recovering', async () => {
+    const disk = await written();
+    const store = await open(disk);
+    await store.align(point(9, 3), true);
+    expect(store.recovering).toBe(false);
+    const { base, entries: rest, hardState } = store.initialState(logIndex(9));
+    expect([base, rest, hardState]).toEqual([point(9, 3), [], { term: 2, vote: 1 }]);
+    await store.write([write([entry(10, 3)])]);
+    await store.close();
+    expect(texts(await open(disk))).toEqual(['e10']);
+  });
+
+  test.each([
+    ['ends before it', point(6, 2)],
+    ['has another term there', point(4, 1)],
+  ])('a log that %s has lost something', async (_, flushed) => {
+    const disk = await written();
+    const store = await open(disk);
+    await store.align(flushed, false);
+    await store.close();
+    const again = await open(disk);
+    expect(again.recovering).toBe(true);
+    expect(again.initialState(flushed.index).base).toEqual(flushed);
+  });
+
+  test('a state machine behind the cut log starts over, recovering', async () => {
+    const disk = new MemoryDisk();
+    const store = await open(disk, 400);
+    for (let i = 1; i <= 40; i += 1) await store.write([write([entry(i, 1)])]);
+    await store.compact(point(30, 1));
+    await store.close();
+    const again = await open(disk, 400);
+    await again.align(point(0, 0), true);
+    expect(again.recovering).toBe(true);
+    expect(again.initialState(NONE)).toMatchObject({ base: point(0, 0), entries: [] });
+  });
+});
+
+describe('LogStore after faults', () => {
+  const twoWrites = async (disk: MemoryDisk, segmentBytes?: number): Promise<void> => {
+    const store = await open(disk, segmentBytes);
+    await store.write([vote(4, 2), write(entries(1, 3, 1))]);
+    await store.write([write(entries(4, 6, 1))]);
+    disk.crash();
+  };
+
+  test('a crash at any step of a repair does not hide the loss', async () => {
+    for (const call of ['write', 'sync', 'syncFolder', 'open'] as const) {
+      for (let nth = 0; nth < 12; nth += 1) {
+        const disk = new MemoryDisk();
+        await twoWrites(disk);
+        disk.flipBit(`${FOLDER}/${FIRST}`, 200);
+        // The nth such call fails, and the machine with it.
+        for (let i = 0; i < nth; i += 1) disk.skipNext(call);
+        disk.failNext(call);
+        await open(disk).catch(() => undefined);
+        disk.crash();
+        const again = await open(disk);
+        expect({ call, nth, recovering: again.recovering }).toMatchObject({ recovering: true });
+        expect(again.initialState(NONE).hardState).toEqual({ term: 4, vote: 2 });
+      }
+    }
+  });
+
+  test('a kill just after a segment was begun leaves a log that opens', async () => {
+    const disk = new MemoryDisk();
+    await twoWrites(disk, 100);
+    const next = (await disk.list(`${FOLDER}/log`)).length + 1;
+    await (await disk.open(`${FOLDER}/log/00000000000${next}.log`, 'create')).close();
+    const again = await open(disk, 100);
+    expect(again.recovering).toBe(false);
+    await again.write([write([entry(7, 1)])]);
+    expect(texts(await open(disk))).toHaveLength(7);
+  });
+
+  test('a segment lost from the middle is a loss', async () => {
+    const disk = new MemoryDisk();
+    const store = await open(disk, 400);
+    for (let i = 1; i <= 40; i += 1) await store.write([write([entry(i, 1)])]);
+    await store.close();
+    await disk.remove(`${FOLDER}/log/000000000002.log`);
+    expect((await open(disk)).recovering).toBe(true);
+  });
+
+  test('a segment lost from the front is a loss', async () => {
+    const disk = new MemoryDisk();
+    const store = await open(disk, 400);
+    for (let i = 1; i <= 40; i += 1) await store.write([write([entry(i, 1)])]);
+    await store.close();
+    await disk.remove(`${FOLDER}/log/000000000001.log`);
+    const again = await open(disk);
+    await again.align(point(5, 1), false);
+    expect(again.recovering).toBe(true);
+  });
+
+  test('what was read from a tail that no sync covered is durable once the log is open', async () => {
+    const disk = new MemoryDisk();
+    const store = await open(disk);
+    await store.write([write(entries(1, 3, 1))]);
+    disk.failNext('sync', FIRST);
+    await expect(store.write([write(entries(4, 6, 1))])).rejects.toMatchObject({
+      code: 'DISK_FAILED',
+    });
+    // Killed, not crashed: the pages are still there, though a plain sync would not write them.
+    expect(texts(await open(disk))).toHaveLength(6);
+    disk.crash();
+    expect(texts(await open(disk))).toHaveLength(6);
+  });
+
+  test('without the vote file the log speaks for term and vote, and the node recovers', async () => {
+    const disk = new MemoryDisk();
+    await twoWrites(disk);
+    for (const at of [20, 4096 + 20]) disk.flipBit(`${FOLDER}/vote`, at);
+    const metrics = createMetrics();
+    const again = await open(disk, 1 << 20, metrics);
+    expect(again.initialState(NONE).hardState).toEqual({ term: 4, vote: 2 });
+    expect(again.recovering).toBe(true);
+    expect(await metrics.print()).toContain('minikv_raft_log_damage_total{kind="vote_file"} 1');
+  });
+
+  test('with both homes damaged there is no identity, and nothing is changed', async () => {
+    const disk = new MemoryDisk();
+    await twoWrites(disk);
+    for (const at of [20, 4096 + 20]) disk.flipBit(`${FOLDER}/vote`, at);
+    disk.flipBit(`${FOLDER}/${FIRST}`, 200);
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      await expect(open(disk)).rejects.toMatchObject({ code: 'CORRUPT' });
+    }
+  });
+
+  test('calls that overlap take effect in their order', async () => {
+    const disk = new MemoryDisk();
+    const store = await open(disk);
+    await Promise.all([
+      store.write([write(entries(1, 3, 1))]),
+      store.restart(point(10, 2)),
+      store.write([write([entry(11, 2)])]),
+    ]);
+    const { base, entries: rest } = (await open(disk)).initialState(logIndex(10));
+    expect([base.index, rest.map(({ index }) => index)]).toEqual([10, [11]]);
+  });
+
+  test('any crash keeps every resolved write and never looks like damage', async () => {
+    for (let seed = 1; seed <= 80; seed += 1) {
+      const random = seededRandom(seed);
+      const disk = new MemoryDisk();
+      let resolved = 0;
+      let next = 1;
+      for (let life = 0; life < 4; life += 1) {
+        const store = await open(disk, 600);
+        const found = texts(store);
+        expect({ seed, recovering: store.recovering }).toMatchObject({ recovering: false });
+        expect(found.length).toBeGreaterThanOrEqual(resolved);
+        next = found.length + 1;
+        for (let i = random.below(6); i > 0; i -= 1) {
+          const count = 1 + random.below(4);
+          await store.write([write(entries(next, next + count - 1, 1))]);
+          next += count;
+        }
+        resolved = next - 1;
+        const release = disk.holdSyncs();
+        const unfinished = store.write([write(entries(next, next + 3, 1))]).catch(() => 'crashed');
+        await new Promise((resolve) => setImmediate(resolve));
+        disk.crash({ random });
+        release();
+        await unfinished;
+      }
     }
   });
 });

@@ -1,95 +1,94 @@
 /**
- * The Raft log on disk: append-only segments, one write and one sync a batch. Nothing is ever
- * truncated while running: an entry of an earlier index replaces the conflicting rest at replay. Term
- * and vote stand in the log and in the vote file, both durable before anything depends on them.
+ * The Raft log on disk: records in a frame log, one write and one sync a batch. Nothing is truncated
+ * while running: later records void earlier ones, so what was durable once stays so and the witness
+ * only rises. Term and vote stand in the log and in the vote file, both durable before anything
+ * depends on them.
  */
 import { join } from 'node:path';
 import type { Clock, Timer } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
-import { type LogIndex, logIndex } from '../common/ids.ts';
+import type { LogIndex } from '../common/ids.ts';
+import type { Random } from '../common/random.ts';
 import { MIB, SECOND_MS } from '../common/units.ts';
-import type { Disk, DiskFile } from '../disk/disk.ts';
-import type { Entry, HardState, InitialState, LogPoint } from '../raft/types.ts';
+import type { Disk } from '../disk/disk.ts';
+import { FrameLog, type LogDamage } from '../disk/frame-log.ts';
+import type { HardState, InitialState, LogPoint } from '../raft/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { LogBatch } from './log-codec.ts';
 import {
-  type Damage,
-  type Replayed,
-  replayLog,
-  type SegmentRow,
-  segmentName,
-} from './log-replay.ts';
+  decodeLogRecord,
+  encodeLogRecord,
+  LOG_FRAME_BYTES_MAX,
+  type LogRecord,
+} from './log-codec.ts';
+import { LogImage } from './log-image.ts';
 import type { ConsensusMetrics } from './metrics.ts';
 import type { LogWrite, RaftLog } from './raft-log.ts';
 import { VoteFile } from './vote-file.ts';
 
-const SEGMENT_BYTES = 64 * MIB;
+const SEGMENT_BYTES = 16 * MIB;
 const WITNESS_EVERY_MS = SECOND_MS;
+/** Names of damage in metrics and logs. */
+const DAMAGE = { torn: 'torn_tail', corrupt: 'corruption', lost: 'lost' } as const;
 
 export interface LogStoreParts {
   readonly disk: Disk;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   readonly metrics: ConsensusMetrics;
 }
 
 export interface LogStoreOptions {
   readonly path: string;
-  /** Bytes after which a new segment begins; default 64 MiB. */
+  /** Bytes after which a new segment begins; default 16 MiB. */
   readonly segmentBytes?: number;
 }
 
 export class LogStore implements RaftLog {
   readonly #parts: LogStoreParts;
-  readonly #path: string;
-  readonly #segmentBytes: number;
   readonly #votes: VoteFile;
-  readonly #found: Replayed;
-  #segments: SegmentRow[];
-  #file: DiskFile | null = null;
-  #fileBytes = 0;
-  #endOffset: number;
-  #hardState: HardState;
-  #last: LogPoint;
+  readonly #log: FrameLog;
+  /** What the log adds up to now, appended records included. */
+  readonly #image: LogImage;
   #witness: Timer | null = null;
+  /** Calls in order, one at a time; an error stays. */
+  #tail: Promise<void> = Promise.resolve();
 
   private constructor(
     parts: LogStoreParts,
-    options: LogStoreOptions,
-    opened: { readonly votes: VoteFile; readonly found: Replayed; readonly hardState: HardState },
+    opened: { readonly votes: VoteFile; readonly log: FrameLog; readonly image: LogImage },
   ) {
     this.#parts = parts;
-    this.#path = options.path;
-    this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES;
     this.#votes = opened.votes;
-    this.#found = opened.found;
-    this.#segments = [...opened.found.segments];
-    this.#endOffset = opened.found.endOffset;
-    this.#hardState = opened.hardState;
-    const last = opened.found.entries.at(-1) ?? opened.found.base;
-    this.#last = { index: last.index, term: last.term };
+    this.#log = opened.log;
+    this.#image = opened.image;
   }
 
   /**
-   * Reads the log, cuts a torn tail, and starts a new segment for this life.
+   * Reads the log. A torn tail is cut; of any other damage `recovering` is durable before the repair.
    * @throws KvError `CORRUPT` when both homes of term and vote are damaged: this node has no identity.
    */
   static async open(parts: LogStoreParts, options: LogStoreOptions): Promise<LogStore> {
-    const { disk } = parts;
+    const { disk, random } = parts;
     await disk.makeFolder(options.path);
-    const { file: votes, damaged } = await VoteFile.open(disk, join(options.path, 'vote'));
-    const found = await replayLog(disk, options.path, votes.record.witnessOffset);
-    const isLost = found.damage === null && found.endOffset < votes.record.witnessOffset;
-    if (damaged && (found.damage?.kind === 'corruption' || found.segments.length === 0)) {
-      throw new KvError('CORRUPT', 'both homes of term and vote are damaged: join as a new node');
-    }
-    const hardState = newer(found.hardState, votes.record.hardState);
-    const store = new LogStore(parts, options, { votes, found, hardState });
-    if (found.damage !== null) await store.#cut(found.damage);
-    if (isLost) store.#report('lost', { endOffset: found.endOffset });
-    if (isLost || found.damage?.kind === 'corruption') await votes.update({ recovering: true });
-    await store.#beginSegment(store.#last);
-    await votes.update({ hardState, witnessOffset: store.#endOffset });
+    const votes = await VoteFile.open(disk, join(options.path, 'vote'));
+    const image = new LogImage();
+    const log = await FrameLog.open(
+      { disk, random },
+      {
+        path: join(options.path, 'log'),
+        segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
+        payloadBytesMax: LOG_FRAME_BYTES_MAX,
+        durableTo: votes.record.witness,
+        onFrame: ({ payload }, { position }) => image.take(decodeLogRecord(payload), position),
+        beforeRepair: (damage) => beforeRepair(parts, votes, damage),
+        head: (position) => encodeLogRecord(image.beginSegment(position)),
+      },
+    );
+    if (votes.found.kind === 'damaged') await surviveWithoutVotes(parts, votes, image);
+    image.hardState = newer(image.hardState, votes.record.hardState);
+    await votes.update({ hardState: image.hardState, witness: log.end });
+    const store = new LogStore(parts, { votes, log, image });
     store.#raiseWitness();
     return store;
   }
@@ -99,167 +98,155 @@ export class LogStore implements RaftLog {
     return this.#votes.record.recovering;
   }
 
-  get lastIndex(): LogIndex {
-    return this.#last.index;
+  /**
+   * Brings the log in line with the durable point of the state machine, before anything is appended.
+   * `installed`: that state came from a snapshot, after which a crash may have kept the log from being
+   * restarted. Any other log that lacks `flushed`, or what follows it, has lost something: the node
+   * recovers, from what its state machine holds.
+   */
+  async align(flushed: LogPoint, installed: boolean): Promise<void> {
+    const image = this.#image;
+    if (image.isWhole && image.termAt(flushed.index) === flushed.term) return;
+    if (!installed || !image.isWhole || image.base.index > flushed.index) {
+      const { base, last } = image;
+      report(this.#parts, 'lost', { base: base.index, last, flushed: flushed.index });
+      await this.#votes.updateBoth({ recovering: true });
+    }
+    await this.restart(flushed);
   }
 
-  /** What the Raft core starts from, given how far the state machine is. */
+  /** What the Raft core starts from, after `align`; to be asked once. */
   initialState(applied: LogIndex): InitialState {
-    const { base, entries } = this.#found;
-    return {
-      hardState: this.#hardState,
-      base: this.#restarted ?? base,
-      entries: this.#restarted === null ? entries : [],
-      applied: logIndex(Math.max(applied, base.index)),
-      recovering: this.recovering,
-    };
+    const { hardState, base, entries } = this.#image;
+    this.#image.releaseEntries();
+    return { hardState, base, entries, applied, recovering: this.recovering };
   }
 
-  async write(writes: readonly LogWrite[]): Promise<void> {
-    const { clock, metrics } = this.#parts;
-    const startMs = clock.monotonicMs();
-    const batch = new LogBatch(this.#endOffset);
-    let hardState: HardState | null = null;
-    for (const write of writes) {
-      if (write.hardState !== null) {
-        hardState = write.hardState;
-        batch.hardState(hardState);
+  write(writes: readonly LogWrite[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const hardState = writes.findLast((write) => write.hardState !== null)?.hardState ?? null;
+      const records: LogRecord[] = hardState === null ? [] : [{ kind: 'hard-state', hardState }];
+      for (const { truncateFrom, entries } of writes) {
+        if (truncateFrom !== null) records.push({ kind: 'truncate', from: truncateFrom });
+        for (const entry of entries) records.push({ kind: 'entry', entry });
       }
-      for (const entry of write.entries) batch.entry(entry);
-      const last: Entry | undefined = write.entries.at(-1);
-      if (last !== undefined) this.#last = { index: last.index, term: last.term };
-    }
-    await this.#append(batch);
-    if (hardState !== null) {
-      this.#hardState = hardState;
-      await this.#votes.update({ hardState });
-    }
-    metrics.logSyncs.add();
-    metrics.logBytes.add(batch.length);
-    metrics.logSyncSeconds.observe((clock.monotonicMs() - startMs) / 1000);
-    if (this.#fileBytes >= this.#segmentBytes) await this.#beginSegment(this.#last);
+      const homes = [this.#append(records)];
+      if (hardState !== null) homes.push(this.#votes.update({ hardState }));
+      await Promise.all(homes);
+    });
   }
 
-  async restart(base: LogPoint): Promise<void> {
-    const old = [...this.#segments];
-    this.#last = base;
-    this.#restarted = base;
-    await this.#beginSegment(base);
-    this.#segments = this.#segments.slice(-1);
-    await this.#remove(old);
+  restart(base: LogPoint): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#append([{ kind: 'restart', point: base }]);
+      await this.#cutBehind(base);
+    });
   }
 
-  /** The log ends before what was applied from it: it lost entries and must not vote. */
-  async markLost(applied: LogPoint): Promise<void> {
-    this.#report('lost', { lastIndex: this.#last.index, applied: applied.index });
-    await this.#votes.update({ recovering: true });
-    await this.restart(applied);
+  compact(base: LogPoint): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#canCut(base)) return;
+      // Durable before any segment goes: a reader of the rest must know that nothing is missing.
+      await this.#append([{ kind: 'base', point: base }]);
+      await this.#cutBehind(base);
+    });
   }
 
-  async compact(base: LogPoint): Promise<void> {
-    const active = this.#segments.at(-1);
-    const old = this.#segments.filter((row) => row !== active && row.lastIndex <= base.index);
-    // Only a run from the front may go: replay starts at the oldest segment.
-    const kept = this.#segments.findIndex((row) => !old.includes(row));
-    const gone = this.#segments.slice(0, kept);
-    this.#segments = this.#segments.slice(kept);
-    await this.#remove(gone);
-  }
-
-  async setRecovered(): Promise<void> {
-    await this.#votes.update({ recovering: false });
+  setRecovered(): Promise<void> {
+    return this.#votes.updateBoth({ recovering: false });
   }
 
   async close(): Promise<void> {
     this.#witness?.cancel();
-    await this.#votes.update({ witnessOffset: this.#endOffset });
+    await this.#tail;
+    await this.#votes.update({ witness: this.#log.end });
     await this.#votes.close();
-    await this.#file?.close();
+    await this.#log.close();
   }
 
-  /** The base of a log that was restarted in this life. */
-  #restarted: LogPoint | null = null;
-
-  async #append(batch: LogBatch): Promise<void> {
-    const file = this.#file;
-    if (file === null) throw new KvError('DISK_FAILED', 'the Raft log is closed');
-    await file.write(this.#fileBytes, batch.parts);
-    await file.sync();
-    this.#fileBytes += batch.length;
-    this.#endOffset += batch.length;
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#tail.then(work);
+    this.#tail = done;
+    return done;
   }
 
-  /** A new segment, durable with its header before anything is appended to it. */
-  async #beginSegment(previous: LogPoint): Promise<void> {
-    const { disk } = this.#parts;
-    const closing = this.#segments.at(-1);
-    if (closing !== undefined && this.#file !== null) {
-      this.#segments[this.#segments.length - 1] = { ...closing, lastIndex: this.#last.index };
+  async #append(records: readonly LogRecord[]): Promise<void> {
+    const { clock, metrics } = this.#parts;
+    if (records.length === 0) return;
+    const startMs = clock.monotonicMs();
+    const [startBytes, startSegments] = [this.#log.end, this.#image.starts.length];
+    await this.#log.append(records.map(encodeLogRecord));
+    for (const record of records) this.#image.take(record, this.#log.end);
+    metrics.logSyncs.add();
+    metrics.logBytes.add(this.#log.end - startBytes);
+    metrics.logSyncSeconds.observe((clock.monotonicMs() - startMs) / SECOND_MS);
+    if (this.#image.starts.length > startSegments) {
+      await this.#votes.update({ witness: this.#log.end });
     }
-    await this.#file?.close();
-    const number = (closing?.number ?? 0) + 1;
-    const name = segmentName(number);
-    this.#file = await disk.open(join(this.#path, name), 'create');
-    this.#fileBytes = 0;
-    const startOffset = this.#endOffset;
-    const batch = new LogBatch(startOffset);
-    batch.header({ number, startOffset, previous, hardState: this.#hardState });
-    await this.#append(batch);
-    await disk.syncFolder(this.#path);
-    this.#segments.push({ name, number, startOffset, lastIndex: previous.index });
   }
 
-  async #remove(rows: readonly SegmentRow[]): Promise<void> {
-    const { disk } = this.#parts;
-    for (const { name } of rows) await disk.remove(join(this.#path, name));
-    if (rows.length > 0) await disk.syncFolder(this.#path);
+  /** A segment may go once the one after it begins behind entries that nobody needs. */
+  #canCut(base: LogPoint): boolean {
+    const second = this.#image.starts[1];
+    return second !== undefined && second.last <= base.index;
   }
 
-  /** Cuts the log at the damage; the cut bytes stay beside it for whoever wants to look. */
-  async #cut(damage: Damage): Promise<void> {
-    const { disk } = this.#parts;
-    const path = join(this.#path, damage.segment);
-    this.#report(damage.kind, { segment: damage.segment, offset: damage.offset });
-    const later = (await disk.list(this.#path)).filter(
-      (name) => name.endsWith('.log') && name > damage.segment,
-    );
-    for (const name of later) {
-      await disk.rename(join(this.#path, name), join(this.#path, `${name}.broken`));
-    }
-    const file = await disk.open(path, 'write');
-    const bytes = await file.read(0, await file.size());
-    const broken = `${path}.broken`;
-    await disk.remove(broken);
-    const kept = await disk.open(broken, 'create');
-    await kept.write(0, [bytes]);
-    await kept.sync();
-    await kept.close();
-    await file.truncate(damage.offset);
-    await file.sync();
-    await file.close();
-    // A segment whose very header is bad has no place in the chain.
-    if (damage.offset === 0) await disk.remove(path);
-    await disk.syncFolder(this.#path);
-  }
-
-  #report(kind: Damage['kind'] | 'lost', fields: Readonly<Record<string, unknown>>): void {
-    this.#parts.metrics.logDamage.add(1, { kind });
-    this.#parts.logger.error({ kind, ...fields }, 'raft log is damaged');
+  async #cutBehind(base: LogPoint): Promise<void> {
+    const { starts } = this.#image;
+    while (this.#canCut(base)) starts.shift();
+    const [oldest] = starts;
+    if (oldest !== undefined) await this.#log.cutFront(oldest.position);
   }
 
   #raiseWitness(): void {
     this.#witness = this.#parts.clock.after(WITNESS_EVERY_MS, () => {
-      const witnessOffset = this.#endOffset;
-      const { record } = this.#votes;
-      const raised =
-        witnessOffset > record.witnessOffset
-          ? this.#votes.update({ witnessOffset })
-          : Promise.resolve();
-      // A failing disk shows at the next append, which stops the process.
+      const witness = this.#log.end;
+      const isHigher = witness > this.#votes.record.witness;
+      const raised = isHigher ? this.#votes.update({ witness }) : Promise.resolve();
+      // The error of a failed write stays in the vote file and stops the next one that matters.
       raised.then(() => this.#raiseWitness()).catch(() => undefined);
     });
   }
 }
+
+/** Nothing is cut yet: what the loss means must be durable first, or a crash now would hide it. */
+async function beforeRepair(
+  parts: LogStoreParts,
+  votes: VoteFile,
+  damage: LogDamage,
+): Promise<void> {
+  const { position, file, bytesDropped } = damage;
+  report(parts, DAMAGE[damage.kind], { position, file, bytesDropped });
+  if (damage.kind === 'torn') return;
+  if (votes.found.kind !== 'record') throw noIdentity();
+  await votes.updateBoth({ recovering: true, witness: Math.min(votes.record.witness, position) });
+}
+
+/** The log holds term and vote too; but witness and recovering mark are gone, so the worst is taken. */
+async function surviveWithoutVotes(
+  parts: LogStoreParts,
+  votes: VoteFile,
+  image: LogImage,
+): Promise<void> {
+  if (image.starts.length === 0) throw noIdentity();
+  report(parts, 'vote_file', {});
+  await votes.updateBoth({ hardState: image.hardState, recovering: true });
+}
+
+function report(
+  { metrics, logger }: LogStoreParts,
+  kind: 'torn_tail' | 'corruption' | 'lost' | 'vote_file',
+  fields: Readonly<Record<string, string | number>>,
+): void {
+  metrics.logDamage.add(1, { kind });
+  logger.error({ kind, ...fields }, 'raft log is damaged');
+}
+
+const noIdentity = (): KvError =>
+  new KvError(
+    'CORRUPT',
+    'log and vote file are both damaged: this coordinator may have forgotten a vote and must join as a new node',
+  );
 
 function newer(a: HardState, b: HardState): HardState {
   if (a.term !== b.term) return a.term > b.term ? a : b;

@@ -10,8 +10,9 @@ export interface LogWrite {
   readonly entries: readonly Entry[];
 }
 
+/** Calls may overlap: they take effect in the order in which they were made. */
 export interface RaftLog {
-  /** Writes all in order with one sync; durable once resolved. Calls do not overlap. */
+  /** Writes all in order with one sync; durable once resolved. */
   write(writes: readonly LogWrite[]): Promise<void>;
   /** The log is empty behind `base` from now on: a snapshot took its place. Durable once resolved. */
   restart(base: LogPoint): Promise<void>;

@@ -102,10 +102,10 @@ export class Member {
     options: CoordinatorOptions,
     identity: Identity,
   ): Promise<Member> {
-    const { disk, logger, clock, folder, transport, onFatal } = parts;
+    const { disk, logger, clock, random, folder, transport, onFatal } = parts;
     const metrics = consensusMetrics(parts.metrics);
     const log = await LogStore.open(
-      { disk, clock, logger, metrics },
+      { disk, clock, random, logger, metrics },
       { path: `${folder.path}/raft` },
     );
     const metadata = await ReplicatedMetadata.open(
@@ -116,7 +116,7 @@ export class Member {
       { disk, transport, machine: metadata, self: identity.node },
       `${folder.path}/snapshots`,
     );
-    await rejoin(log, metadata);
+    await log.align(metadata.applied, metadata.installed);
     const opened = { identity, metadata, log, snapshots, consensusMetrics: metrics };
     return new Member(parts, assemble(parts, options, opened));
   }
@@ -161,13 +161,6 @@ export class Member {
         }),
     );
   }
-}
-
-/** A crash between an installed snapshot and the restart of the log: finish it. */
-async function rejoin(log: LogStore, metadata: ReplicatedMetadata): Promise<void> {
-  if (log.lastIndex >= metadata.applied.index) return;
-  if (metadata.installed) await log.restart(metadata.applied);
-  else await log.markLost(metadata.applied);
 }
 
 interface Assembled {

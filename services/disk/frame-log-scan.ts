@@ -39,6 +39,8 @@ export interface LogScan {
   /** File names behind the damage, oldest first: of no use any more. */
   readonly voidFiles: readonly string[];
   readonly nextSequence: number;
+  /** Position up to which the sound frames say that the log was durable. */
+  readonly syncedTo: number;
 }
 
 export interface ScanOptions {
@@ -65,6 +67,7 @@ class Scanner {
   readonly #segments: Segment[] = [];
   readonly #voidFiles: string[] = [];
   #nextSequence = 1;
+  #syncedTo = 0;
   #bad: { readonly position: number; readonly file: string } | null = null;
   #bytesDropped = 0;
   /** Highest position that anything behind the bad place knew to be durable. */
@@ -95,14 +98,13 @@ class Scanner {
     const position = this.#bad?.position ?? this.#end();
     const { durableTo } = this.#options;
     const found = { segments: this.#segments, voidFiles: this.#voidFiles };
-    const nextSequence = this.#nextSequence;
-    if (this.#bad === null && position >= durableTo)
-      return { ...found, damage: null, nextSequence };
+    const known = { nextSequence: this.#nextSequence, syncedTo: this.#syncedTo };
+    if (this.#bad === null && position >= durableTo) return { ...found, ...known, damage: null };
     const file = this.#bad?.file ?? segmentName(this.#segments.at(-1)?.header.number ?? 1);
     const wasDurable = position < durableTo || this.#laterSyncedTo > position;
     const kind = !wasDurable ? 'torn' : this.#bytesDropped === 0 ? 'lost' : 'corrupt';
     const damage = { kind, position, file, bytesDropped: this.#bytesDropped } as const;
-    return { ...found, damage, nextSequence };
+    return { ...found, ...known, damage };
   }
 
   async #bytesOf(name: string): Promise<Uint8Array> {
@@ -151,6 +153,7 @@ class Scanner {
       const head = at === SEGMENT_HEADER_BYTES;
       this.#options.onFrame(frame, { position: header.position + at, head });
       this.#nextSequence += 1;
+      this.#syncedTo = frame.syncedTo;
       at = frame.next;
     }
     this.#segments.push({ header, size: at });

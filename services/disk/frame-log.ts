@@ -79,7 +79,7 @@ export class FrameLog {
       await options.beforeRepair(scan.damage);
       await log.#repair(scan);
     }
-    await log.#openLast();
+    await log.#openLast(scan.syncedTo);
     return log;
   }
 
@@ -175,10 +175,18 @@ export class FrameLog {
     return this.#current;
   }
 
-  async #openLast(): Promise<void> {
+  /**
+   * What stands behind `syncedTo` may be in the system's memory only: an earlier life was killed before
+   * its sync, or its sync failed and left clean pages. It is written anew, for it counts from now on.
+   */
+  async #openLast(syncedTo: number): Promise<void> {
     const segment = this.#segments.at(-1);
     if (segment === undefined) return;
     const file = await this.#disk.open(this.#pathOf(segmentName(segment.header.number)), 'write');
+    const from = Math.max(0, syncedTo - segment.header.position);
+    await file.write(from, [await file.read(from, segment.size - from)]);
+    await file.sync();
+    await this.#disk.syncFolder(this.#options.path);
     this.#current = { file, segment, size: segment.size };
   }
 

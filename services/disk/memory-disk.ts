@@ -15,7 +15,8 @@ export type FaultyCall = 'read' | 'write' | 'sync' | 'syncFolder' | 'rename' | '
 interface Fault {
   readonly call: FaultyCall;
   readonly pathPart: string;
-  readonly code: ErrorCode;
+  /** null: this call still passes. */
+  readonly code: ErrorCode | null;
 }
 
 /** A name that came, went or moved; `folder` is the one whose sync makes it durable. */
@@ -59,6 +60,11 @@ export class MemoryDisk implements Disk {
   /** The next such call on a path that contains `pathPart` throws, and a write writes half. */
   failNext(call: FaultyCall, pathPart = '', code: ErrorCode = 'DISK_FAILED'): void {
     this.#faults.push({ call, pathPart, code });
+  }
+
+  /** The next such call passes, whatever is armed behind it. */
+  skipNext(call: FaultyCall, pathPart = ''): void {
+    this.#faults.push({ call, pathPart, code: null });
   }
 
   /** From now on only `freeBytes` more can be written. */
@@ -250,9 +256,9 @@ export class MemoryDisk implements Disk {
   async #pass(call: FaultyCall, path: string): Promise<void> {
     await Promise.resolve();
     const at = this.#faults.findIndex((f) => f.call === call && path.includes(f.pathPart));
-    if (at < 0) return;
-    const [fault] = this.#faults.splice(at, 1);
-    throw new KvError(fault?.code ?? 'DISK_FAILED', `injected failure of ${call}: ${path}`);
+    const [fault] = at < 0 ? [] : this.#faults.splice(at, 1);
+    if (fault === undefined || fault.code === null) return;
+    throw new KvError(fault.code, `injected failure of ${call}: ${path}`);
   }
 
   #find(name: string): MemoryFile {
