@@ -23,7 +23,7 @@ export interface LinkComponents {
 
 export interface LinkOptions<Out, In> {
   readonly method: BidiMethod<Out, In>;
-  /** host:port to dial, asked for at each attempt. */
+  /** host:port to dial, asked for once at each attempt. */
   readonly address: () => string;
   readonly onOpen: OnOpen<Out, In>;
 }
@@ -91,10 +91,7 @@ class DialledLink<Out, In> implements Link {
   #retryLater(reason: KvError): void {
     this.#attempt = null;
     const delayMs = this.#backoff.next();
-    this.#components.logger.debug(
-      { address: this.#options.address(), reason: reason.message, delayMs },
-      'link down, dialling again',
-    );
+    this.#components.logger.debug({ reason: reason.message, delayMs }, 'link down, dialling again');
     this.#wait = this.#components.clock.after(delayMs, () => this.#dial());
   }
 }
