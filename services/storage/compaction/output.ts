@@ -1,0 +1,81 @@
+/**
+ * The segment that compaction writes: aside, record by record, with places of its own. It is complete
+ * and synced before it gets its name.
+ */
+import type { Disk, DiskFile } from '../../disk/disk.ts';
+import { ASIDE_SUFFIX, publishPrepared } from '../../disk/publish.ts';
+import { SCAN_WINDOW_BYTES } from '../limits.ts';
+import { type Draft, draft, KIND, NO_COPY, recordBytesOf } from '../record.ts';
+import { encodeBatch } from '../segment/batch.ts';
+import {
+  encodeSegmentHeader,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+} from '../segment/header.ts';
+
+export class CompactionOutput {
+  readonly header: SegmentHeader;
+  readonly #disk: Disk;
+  readonly #path: string;
+  #file: DiskFile | null = null;
+  #written = SEGMENT_HEADER_BYTES;
+  #waiting: Draft[] = [];
+  #waitingBytes = 0;
+
+  constructor(disk: Disk, options: { readonly path: string; readonly header: SegmentHeader }) {
+    this.#disk = disk;
+    this.#path = options.path;
+    this.header = options.header;
+  }
+
+  get bytes(): number {
+    return this.#written + this.#waitingBytes;
+  }
+
+  async open(): Promise<void> {
+    await this.#disk.remove(this.#path + ASIDE_SUFFIX);
+    this.#file = await this.#disk.open(this.#path + ASIDE_SUFFIX, 'create');
+    await this.#file.write(0, [encodeSegmentHeader(this.header)]);
+  }
+
+  /** Adds a record; answers the offset that it will have. */
+  add(record: Draft): number {
+    const offset = this.bytes;
+    this.#waiting.push(record);
+    this.#waitingBytes += recordBytesOf(record);
+    return offset;
+  }
+
+  /** Writes what waits once it is worth a write. */
+  async flushIfLarge(): Promise<void> {
+    if (this.#waitingBytes >= SCAN_WINDOW_BYTES) await this.#flush();
+  }
+
+  /** Seals and syncs the file; it still has no name. */
+  async finish(): Promise<void> {
+    this.add(draft(KIND.seal, NO_COPY));
+    await this.#flush();
+    await this.#file?.sync();
+    await this.#file?.close();
+    this.#file = null;
+  }
+
+  publish(): Promise<void> {
+    return publishPrepared(this.#disk, this.#path + ASIDE_SUFFIX, this.#path);
+  }
+
+  async discard(): Promise<void> {
+    await this.#file?.close();
+    await this.#disk.remove(this.#path + ASIDE_SUFFIX);
+  }
+
+  async #flush(): Promise<void> {
+    const { segment, salt } = this.header;
+    const place = { segment, salt, offset: this.#written, syncedTo: SEGMENT_HEADER_BYTES };
+    const { parts, bytes } = encodeBatch(this.#waiting, place);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    await this.#file?.write(this.#written, parts);
+    this.#written += bytes;
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * Compaction: the live records of some sealed segments move one by one to a new segment, and only
+ * then do the old files go. Order: write, sync, rename, sync folder, switch the index in one turn,
+ * remove. The new segment names those that it replaces, so a restart after the rename first removes
+ * them: at every step the volume is the old one or the new one. A bad record stops the move: nothing
+ * is ever dropped because it could not be read.
+ */
+import { type Clock, sleep } from '../../common/clock.ts';
+import type { Random } from '../../common/random.ts';
+import type { Disk } from '../../disk/disk.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import type { DamageLog } from '../damage.ts';
+import type { Catalog } from '../index/catalog.ts';
+import { COMMITTED } from '../index/entry.ts';
+import type { StorageMetrics } from '../metrics.ts';
+import {
+  type Draft,
+  decodeDropRange,
+  FLAG_COMMITTED,
+  type Head,
+  KIND,
+  recordBytesOf,
+} from '../record.ts';
+import type { SegmentFiles } from '../segment/files.ts';
+import { SEGMENT_HEADER_BYTES } from '../segment/header.ts';
+import { type Scanned, scanSegment } from '../segment/scan.ts';
+import { CompactionOutput } from './output.ts';
+import { planCompaction } from './plan.ts';
+
+export interface CompactionComponents {
+  readonly disk: Disk;
+  readonly files: SegmentFiles;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: StorageMetrics;
+  readonly damage: DamageLog;
+}
+
+export interface CompactionOptions {
+  readonly segmentBytes: number;
+  /** Reading rate; 0: as fast as it goes. */
+  readonly bytesPerSecond: number;
+}
+
+interface Move {
+  readonly head: Head;
+  readonly offset: number;
+  readonly settled: boolean;
+}
+
+/** One run's findings; applied to the catalog in one turn or thrown away. */
+interface Run {
+  readonly victims: ReadonlySet<number>;
+  readonly output: CompactionOutput;
+  readonly moves: Move[];
+  readonly deadDrops: Head[];
+  keptBytes: number;
+  damaged: boolean;
+}
+
+export class Compaction {
+  readonly #parts: CompactionComponents;
+  readonly #options: CompactionOptions;
+  /** Segments with bad bytes, which are left as they are. */
+  readonly #damaged = new Set<number>();
+  #touching: readonly number[] = [];
+  #running = false;
+
+  constructor(components: CompactionComponents, options: CompactionOptions) {
+    this.#parts = components;
+    this.#options = options;
+  }
+
+  /** Old and new segments of the running compaction: a drop's records may be in any of them. */
+  get touching(): readonly number[] {
+    return this.#touching;
+  }
+
+  /** Old files still exist beside the segment that replaces them. */
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** One step; false where nothing was worth doing or nothing could be done. */
+  async step(signal?: AbortSignal): Promise<boolean> {
+    if (this.#running) return false;
+    const { catalog } = this.#parts;
+    const victims = planCompaction(catalog.segments.all(), {
+      segmentBytes: this.#options.segmentBytes,
+      damaged: this.#allDamaged(),
+    });
+    if (victims.length === 0) return false;
+    this.#running = true;
+    try {
+      return await this.#replace(victims, signal);
+    } finally {
+      this.#running = false;
+      this.#touching = [];
+    }
+  }
+
+  async #replace(victims: readonly number[], signal?: AbortSignal): Promise<boolean> {
+    const { disk, files, catalog, random, logger } = this.#parts;
+    const segment = catalog.segments.next();
+    const header = { segment, salt: random.below(2 ** 32), replaces: victims };
+    const output = new CompactionOutput(disk, { path: files.sealedPath(segment), header });
+    this.#touching = [...victims, segment];
+    const run: Run = {
+      victims: new Set(victims),
+      output,
+      moves: [],
+      deadDrops: [],
+      keptBytes: 0,
+      damaged: false,
+    };
+    await output.open();
+    for (const victim of victims) {
+      if (run.damaged || signal?.aborted === true) break;
+      await this.#copyLive(victim, run, signal);
+    }
+    if (run.damaged || signal?.aborted === true) {
+      await output.discard();
+      return false;
+    }
+    await this.#publish(run);
+    logger.info({ segment, replaced: victims.length, moved: run.moves.length }, 'compacted');
+    return true;
+  }
+
+  async #copyLive(victim: number, run: Run, signal?: AbortSignal): Promise<void> {
+    const { files, catalog } = this.#parts;
+    const info = catalog.segments.get(victim);
+    if (info === undefined) return;
+    let found = 0;
+    let badBytes = false;
+    await scanSegment(
+      {
+        segment: victim,
+        salt: info.salt,
+        start: SEGMENT_HEADER_BYTES,
+        end: info.bytes,
+        read: (offset, length) => files.read(victim, offset, length),
+        pace: (bytes) => this.#pace(bytes, signal),
+      },
+      async (scanned) => {
+        badBytes ||= scanned.kind === 'bad-bytes';
+        if (this.#visit(scanned, run)) found += 1;
+        await run.output.flushIfLarge();
+      },
+    );
+    /* Records dropped meanwhile only make the count smaller: fewer found than live is damage. */
+    if (badBytes && found < info.liveRecords) this.#giveUp(victim, run);
+  }
+
+  /** True where the record counts as one that the index needs. */
+  #visit(scanned: Scanned, run: Run): boolean {
+    const { catalog, damage } = this.#parts;
+    if (scanned.kind === 'bad-bytes') return false;
+    const { head } = scanned;
+    if (!catalog.isLive(head)) return false;
+    if (scanned.kind === 'bad-data') {
+      const { segment, offset, copyId } = head;
+      damage.corrupt({ segment, offset, why: 'wrong checksum, met by compaction' });
+      catalog.markUnsound(copyId);
+      this.#giveUp(segment, run);
+      return true;
+    }
+    if (head.kind === KIND.drop && this.#isObsolete(head, run.victims)) {
+      run.deadDrops.push(withoutBuffer(head));
+      return true;
+    }
+    this.#move(head, scanned.data, run);
+    return head.kind !== KIND.commit;
+  }
+
+  #move(head: Head, data: Buffer, run: Run): void {
+    const copy = this.#parts.catalog.copy(head.copyId);
+    const stages = head.kind === KIND.whole || head.kind === KIND.end;
+    const settled = stages && copy?.state === COMMITTED;
+    if (head.kind === KIND.commit && copy !== undefined && run.victims.has(copy.segment)) return;
+    const record: Draft = {
+      kind: head.kind,
+      flags: settled ? FLAG_COMMITTED : 0,
+      copyId: head.copyId,
+      meta: head.meta,
+      data,
+      dataCrc: head.dataCrc,
+    };
+    const offset = run.output.add(record);
+    if (head.kind === KIND.commit) run.keptBytes += recordBytesOf(record);
+    else run.moves.push({ head: withoutBuffer(head), offset, settled });
+  }
+
+  /** No file that could hold the dropped copy is left once the victims are gone. */
+  #isObsolete(head: Head, victims: ReadonlySet<number>): boolean {
+    const { lowest, highest } = decodeDropRange(head.meta);
+    return !this.#parts.catalog.segments.hasWithin(lowest, highest, victims);
+  }
+
+  async #publish(run: Run): Promise<void> {
+    const { files, catalog } = this.#parts;
+    const victims = [...run.victims];
+    /* A single file can go at once; several go safely only behind one that names them. */
+    const empty = run.moves.length === 0 && run.keptBytes === 0 && victims.length === 1;
+    if (empty) {
+      await run.output.discard();
+    } else {
+      await run.output.finish();
+      await run.output.publish();
+      this.#addOutput(run);
+    }
+    for (const { head, offset, settled } of run.moves) {
+      catalog.move(head, { segment: run.output.header.segment, offset, settled });
+    }
+    for (const drop of run.deadDrops) catalog.forgetDrop(drop);
+    for (const victim of victims) catalog.segments.remove(victim);
+    await files.remove(victims);
+  }
+
+  #addOutput(run: Run): void {
+    const { segment, salt } = run.output.header;
+    const info = this.#parts.catalog.segments.add(segment, salt);
+    info.bytes = run.output.bytes;
+    info.sealed = true;
+    info.keptBytes = run.keptBytes;
+  }
+
+  #giveUp(segment: number, run: Run): void {
+    this.#damaged.add(segment);
+    run.damaged = true;
+    this.#parts.logger.warn({ segment }, 'damaged segment is left as it is');
+  }
+
+  #allDamaged(): ReadonlySet<number> {
+    const { catalog } = this.#parts;
+    const all = new Set(this.#damaged);
+    for (const id of catalog.unsound) {
+      const range = catalog.rangeOf(id);
+      if (range !== null) all.add(range.lowest).add(range.highest);
+    }
+    return all;
+  }
+
+  async #pace(bytes: number, signal?: AbortSignal): Promise<void> {
+    const { clock, metrics } = this.#parts;
+    metrics.compactionBytes.add(bytes);
+    const rate = this.#options.bytesPerSecond;
+    if (rate <= 0) return;
+    await sleep(clock, (bytes / rate) * 1000, signal).catch((error: unknown) => {
+      if (signal?.aborted !== true) throw error;
+    });
+  }
+}
+
+/** The head without its hold on the window that it was read from. */
+const withoutBuffer = (head: Head): Head => ({ ...head, meta: head.meta.slice() });

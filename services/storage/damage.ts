@@ -1,0 +1,61 @@
+/** Every piece of damage found: counted by kind, logged once, and bounded in memory. */
+import type { Logger } from '../telemetry/logger.ts';
+import { REPORTED_DAMAGE_MAX } from './limits.ts';
+import type { DamageKind, StorageMetrics } from './metrics.ts';
+import type { OpenReport } from './types.ts';
+
+export interface Damage {
+  readonly segment: number;
+  readonly offset: number;
+  readonly why: string;
+}
+
+export class DamageLog {
+  readonly #logger: Logger;
+  readonly #metrics: StorageMetrics;
+  readonly #records: Damage[] = [];
+  readonly #known = new Set<string>();
+  #tornBytes = 0;
+  #count = 0;
+
+  constructor(components: { readonly logger: Logger; readonly metrics: StorageMetrics }) {
+    this.#logger = components.logger;
+    this.#metrics = components.metrics;
+  }
+
+  get corruptRecords(): OpenReport['corruptRecords'] {
+    return [...this.#records];
+  }
+
+  get corruptCount(): number {
+    return this.#count;
+  }
+
+  get tornBytes(): number {
+    return this.#tornBytes;
+  }
+
+  /** A record that was durable and no longer verifies; the same place counts once. */
+  corrupt(damage: Damage, kind: DamageKind = 'corrupt_record'): void {
+    const place = `${damage.segment}/${damage.offset}`;
+    if (this.#known.has(place) || this.#known.size >= REPORTED_DAMAGE_MAX) return;
+    this.#known.add(place);
+    this.#records.push(damage);
+    this.#count += 1;
+    this.#metrics.damage.add(1, { kind });
+    this.#logger.error({ ...damage, kind }, 'damage on disk: quarantined');
+  }
+
+  /** Unsynced bytes that a crash left half written. */
+  torn(segment: number, offset: number, bytes: number): void {
+    this.#tornBytes += bytes;
+    this.#metrics.damage.add(1, { kind: 'torn_tail' });
+    this.#logger.warn({ segment, offset, bytes }, 'torn tail: cut, a copy is kept aside');
+  }
+
+  /** The snapshot does not verify: the segments are read instead. */
+  badSnapshot(why: string): void {
+    this.#metrics.damage.add(1, { kind: 'snapshot' });
+    this.#logger.warn({ why }, 'index snapshot thrown away');
+  }
+}

@@ -1,0 +1,58 @@
+/** What a volume's engine tells of itself: syncs, what is not yet synced, damage, compaction. */
+import {
+  type CounterMetric,
+  type HistogramMetric,
+  LATENCY_SECONDS,
+  type Metrics,
+} from '../telemetry/metrics.ts';
+import type { FsyncPolicy } from './types.ts';
+
+/** torn_tail: cut, unsynced. The others: quarantined. */
+export type DamageKind = 'torn_tail' | 'corrupt_record' | 'segment_header' | 'snapshot';
+
+export interface StorageMetrics {
+  readonly fsyncSeconds: HistogramMetric;
+  readonly syncs: CounterMetric;
+  readonly compactionBytes: CounterMetric;
+  /** Label `kind`: a DamageKind. */
+  readonly damage: CounterMetric;
+}
+
+export function storageMetrics(metrics: Metrics, fsync: FsyncPolicy): StorageMetrics {
+  metrics
+    .gauge('minikv_volume_fsync_policy', '1 for the policy in force', ['policy'])
+    .set(1, { policy: fsync.kind });
+  const damage = metrics.counter('minikv_volume_damage_total', 'Damage found on disk', ['kind']);
+  const kinds: DamageKind[] = ['torn_tail', 'corrupt_record', 'segment_header', 'snapshot'];
+  for (const kind of kinds) damage.add(0, { kind });
+  return {
+    fsyncSeconds: metrics.histogram(
+      'minikv_volume_fsync_seconds',
+      'Duration of a sync of the active segment',
+      LATENCY_SECONDS,
+    ),
+    syncs: metrics.counter('minikv_volume_syncs_total', 'Syncs of the active segment'),
+    compactionBytes: metrics.counter(
+      'minikv_volume_compaction_bytes_total',
+      'Bytes that compaction has read',
+    ),
+    damage,
+  };
+}
+
+/** Values that are read at each scrape. */
+export function sampleStorage(
+  metrics: Metrics,
+  read: { readonly unsyncedBytes: () => number; readonly unsyncedAgeMs: () => number },
+): void {
+  metrics.sampled(
+    'minikv_volume_unsynced_bytes',
+    'Bytes written and not yet synced',
+    read.unsyncedBytes,
+  );
+  metrics.sampled(
+    'minikv_volume_unsynced_age_seconds',
+    'Age of the oldest unsynced byte',
+    () => read.unsyncedAgeMs() / 1000,
+  );
+}

@@ -1,0 +1,203 @@
+/**
+ * Reads copies. Every record that is touched is checked whole: its head must name this copy, this
+ * place and this chunk, its CRC must fit. A file that compaction has just removed sends the reader
+ * back to the index, which knows the new place by then.
+ */
+import { asError, KvError } from '../common/errors.ts';
+import { type CopyId, type Digest, type TxnId, txnId } from '../common/ids.ts';
+import type { Catalog } from './index/catalog.ts';
+import { type Copy, chunkDataBytes, DROPPED, STATES, wholeBytes } from './index/entry.ts';
+import { HEAD_READS_MAX, RECORD_DATA_MAX } from './limits.ts';
+import type { Head } from './record.ts';
+import { dataOf, decodeChunkMeta, decodeCopyMeta, decodeHead, HEADER_BYTES } from './record.ts';
+import type { SegmentFiles } from './segment/files.ts';
+import type { CopyInfo, ReadResult } from './types.ts';
+
+interface Place {
+  readonly segment: number;
+  readonly offset: number;
+  readonly recordBytes: number;
+}
+
+type RecordRead =
+  | { readonly kind: 'found'; readonly head: Head; readonly data: Buffer }
+  | { readonly kind: 'moved' }
+  | { readonly kind: 'torn' }
+  | { readonly kind: 'corrupt'; readonly why: string };
+
+/** A record moves at most once a compaction; more in one read would be a bug. */
+const MOVES_MAX = 8;
+export const NO_TXN: TxnId = txnId('0'.repeat(32));
+
+export class Reader {
+  readonly #files: SegmentFiles;
+  readonly #catalog: Catalog;
+  readonly #onDamage: (id: CopyId, place: Place, why: string) => void;
+
+  constructor(
+    components: { readonly files: SegmentFiles; readonly catalog: Catalog },
+    options: { readonly onDamage: (id: CopyId, place: Place, why: string) => void },
+  ) {
+    this.#files = components.files;
+    this.#catalog = components.catalog;
+    this.#onDamage = options.onDamage;
+  }
+
+  async read(id: CopyId, offset: number, length: number): Promise<ReadResult> {
+    for (let tries = 0; tries < MOVES_MAX; tries += 1) {
+      const copy = this.#catalog.copy(id);
+      if (copy === undefined || copy.state === DROPPED) return { kind: 'absent' };
+      const sizeBytes = this.#catalog.sizeOf(id, copy);
+      const bytes = Math.min(length, RECORD_DATA_MAX, sizeBytes - offset);
+      if (offset > sizeBytes) {
+        throw new KvError('OUT_OF_RANGE', 'the offset lies behind the end of the copy');
+      }
+      const result = copy.whole
+        ? await this.#readWhole(id, copy, offset, bytes)
+        : await this.#readChunks(id, copy, offset, bytes);
+      if (result !== 'moved') return result;
+    }
+    return { kind: 'corrupt', why: 'the record is nowhere to be found' };
+  }
+
+  /** What the record that staged a copy says; without owner where it cannot be read. */
+  async info(id: CopyId, copy: Copy, stagedForMs: number): Promise<CopyInfo> {
+    const state = STATES[copy.state] ?? 'dropped';
+    const unknown = { copyId: id, state, txnId: NO_TXN, owner: new Uint8Array(0), stagedForMs };
+    if (copy.state === DROPPED) return { ...unknown, sizeBytes: 0, sound: true };
+    const head = await this.#head(id, copy);
+    const sizeBytes = this.#catalog.sizeOf(id, copy);
+    if (head === null) return { ...unknown, sizeBytes, sound: false };
+    const { txnId: txn, owner, sizeBytes: size } = decodeCopyMeta(head);
+    return { ...unknown, txnId: txn, owner, sizeBytes: size, sound: !copy.unsound };
+  }
+
+  /** The digest that was staged, or null where the record cannot be read. */
+  async digestOf(id: CopyId, copy: Copy): Promise<Digest | null> {
+    const head = await this.#head(id, copy);
+    return head === null ? null : decodeCopyMeta(head).digest;
+  }
+
+  /** Like `info` for many, a bounded number at once, in the given order. */
+  async infos(
+    copies: readonly (readonly [CopyId, Copy])[],
+    stagedForMs: (id: CopyId) => number,
+  ): Promise<readonly CopyInfo[]> {
+    const all: CopyInfo[] = [];
+    for (let at = 0; at < copies.length; at += HEAD_READS_MAX) {
+      const some = copies.slice(at, at + HEAD_READS_MAX);
+      const infos = some.map(([id, copy]) => this.info(id, copy, stagedForMs(id)));
+      all.push(...(await Promise.all(infos)));
+    }
+    return all;
+  }
+
+  async #readWhole(
+    id: CopyId,
+    copy: Copy,
+    offset: number,
+    bytes: number,
+  ): Promise<ReadResult | 'moved'> {
+    const record = await this.#record(id, copy);
+    if (record.kind === 'moved') return 'moved';
+    if (record.kind !== 'found') return this.#bad(id, copy, record);
+    const data = record.data.subarray(offset, offset + bytes);
+    return { kind: 'found', data, sizeBytes: wholeBytes(copy) };
+  }
+
+  async #readChunks(
+    id: CopyId,
+    copy: Copy,
+    offset: number,
+    bytes: number,
+  ): Promise<ReadResult | 'moved'> {
+    const sizeBytes = this.#catalog.sizeOf(id, copy);
+    const pieces: Buffer[] = [];
+    let at = offset;
+    const end = offset + bytes;
+    for (let no = this.#chunkNoAt(id, copy, offset); at < end; no += 1) {
+      const chunk = this.#catalog.chunk(id, no);
+      if (chunk === undefined) return { kind: 'corrupt', why: `chunk ${no} is missing` };
+      const record = await this.#record(id, chunk);
+      if (record.kind === 'moved') return 'moved';
+      if (record.kind !== 'found') return this.#bad(id, chunk, record);
+      if (decodeChunkMeta(record.head.meta).chunkNo !== no) {
+        return this.#bad(id, chunk, { kind: 'corrupt', why: 'another chunk stands there' });
+      }
+      const from = at - chunk.valueOffset;
+      pieces.push(record.data.subarray(from, from + end - at));
+      at = Math.min(end, chunk.valueOffset + chunkDataBytes(chunk));
+    }
+    const [only] = pieces;
+    const data = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+    return { kind: 'found', data, sizeBytes };
+  }
+
+  /** The last chunk that begins at or before `offset`: chunks may be of any size. */
+  #chunkNoAt(id: CopyId, copy: Copy, offset: number): number {
+    let low = 0;
+    let high = copy.chunkCount - 1;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      const chunk = this.#catalog.chunk(id, middle);
+      if (chunk !== undefined && chunk.valueOffset <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** A read that the disk refuses is a bad copy too: another replica serves. */
+  async #record(id: CopyId, place: Place): Promise<RecordRead> {
+    let bytes: Buffer | null;
+    try {
+      bytes = await this.#bytes(place.segment, place.offset, place.recordBytes);
+    } catch (error) {
+      return { kind: 'corrupt', why: asError(error).message };
+    }
+    if (bytes === null) return { kind: 'moved' };
+    if (bytes.length < place.recordBytes) return { kind: 'torn' };
+    const head = this.#decode(id, place, bytes);
+    if (head === null) return { kind: 'corrupt', why: 'the record head does not verify' };
+    const data = dataOf(bytes, 0, head);
+    if (data === null) return { kind: 'corrupt', why: 'the checksum of the bytes is wrong' };
+    return { kind: 'found', head, data };
+  }
+
+  async #head(id: CopyId, copy: Copy): Promise<Head | null> {
+    const bytes = await this.#bytes(copy.segment, copy.offset, HEADER_BYTES + copy.metaBytes);
+    if (bytes !== null) return this.#decode(id, copy, bytes);
+    const moved = this.#catalog.copy(id);
+    const known = moved !== undefined && moved.state !== DROPPED;
+    const again = known
+      ? await this.#bytes(moved.segment, moved.offset, HEADER_BYTES + moved.metaBytes)
+      : null;
+    return again === null || moved === undefined ? null : this.#decode(id, moved, again);
+  }
+
+  #decode(id: CopyId, { segment, offset }: Place, bytes: Buffer): Head | null {
+    const salt = this.#catalog.segments.get(segment)?.salt;
+    const head = salt === undefined ? null : decodeHead(bytes, 0, { segment, salt, offset });
+    return head?.copyId === id ? head : null;
+  }
+
+  /** null: the file is gone, so the index has a newer place. */
+  async #bytes(segment: number, offset: number, length: number): Promise<Buffer | null> {
+    if (this.#catalog.segments.get(segment) === undefined) return null;
+    try {
+      return await this.#files.read(segment, offset, length);
+    } catch (error) {
+      if (error instanceof KvError && error.code === 'NOT_FOUND') return null;
+      throw error;
+    }
+  }
+
+  #bad(
+    id: CopyId,
+    place: Place,
+    record: Exclude<RecordRead, { kind: 'moved' | 'found' }>,
+  ): ReadResult {
+    const why = record.kind === 'torn' ? 'the file ends within the record' : record.why;
+    this.#onDamage(id, place, why);
+    return record;
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Reads a segment record by record. Where a head is bad the scan looks for the next sound one: a head
+ * names its own place and carries the segment's salt, so a look-alike inside a value is not taken for
+ * one. Bad bytes are reported, never skipped in silence, and no length is believed unchecked.
+ */
+import { SCAN_WINDOW_BYTES } from '../limits.ts';
+import {
+  dataOf,
+  decodeHead,
+  HEADER_BYTES,
+  type Head,
+  MAGIC_BYTES,
+  RECORD_BYTES_MAX,
+} from '../record.ts';
+import { bufferOf } from './files.ts';
+
+export type Scanned =
+  | { readonly kind: 'record'; readonly head: Head; readonly data: Buffer }
+  /** The head is sound, its value is not. */
+  | { readonly kind: 'bad-data'; readonly head: Head }
+  /** No head verifies between `offset` and `end`. */
+  | { readonly kind: 'bad-bytes'; readonly offset: number; readonly end: number };
+
+export interface ScanSource {
+  readonly segment: number;
+  readonly salt: number;
+  /** Where to begin: a record boundary. */
+  readonly start: number;
+  /** Where to stop: the size of the file, or a record boundary. */
+  readonly end: number;
+  readonly read: (offset: number, length: number) => Promise<Uint8Array>;
+  /** Called with the bytes of each read, for throttling. */
+  readonly pace?: (bytes: number) => Promise<void>;
+}
+
+/** Calls `visit` for everything found, in order. */
+export async function scanSegment(
+  source: ScanSource,
+  visit: (found: Scanned) => void | Promise<void>,
+): Promise<void> {
+  const window = new Window(source);
+  let offset = source.start;
+  while (offset < source.end) {
+    await window.hold(offset, RECORD_BYTES_MAX);
+    const found = await scanAt(window, offset, source);
+    offset = found.kind === 'bad-bytes' ? found.end : found.head.offset + found.head.recordBytes;
+    const waiting = visit(found);
+    if (waiting !== undefined) await waiting;
+  }
+}
+
+async function scanAt(window: Window, offset: number, source: ScanSource): Promise<Scanned> {
+  const head = window.headAt(offset);
+  if (head === null || offset + head.recordBytes > source.end) {
+    return { kind: 'bad-bytes', offset, end: await nextHead(window, offset + 1, source) };
+  }
+  const data = dataOf(window.bytes, offset - window.start, head);
+  return data === null ? { kind: 'bad-data', head } : { kind: 'record', head, data };
+}
+
+/** Offset of the next sound head from `offset` on, or the end. */
+async function nextHead(window: Window, offset: number, source: ScanSource): Promise<number> {
+  let at = offset;
+  while (at < source.end) {
+    await window.hold(at, Math.min(RECORD_BYTES_MAX, source.end - at));
+    if (window.end <= at) return source.end;
+    const found = window.bytes.indexOf(MAGIC_BYTES, at - window.start);
+    if (found < 0) {
+      at = Math.max(at + 1, window.end - MAGIC_BYTES.length + 1);
+      if (window.end >= source.end) return source.end;
+      continue;
+    }
+    at = window.start + found;
+    await window.hold(at, RECORD_BYTES_MAX);
+    const head = window.headAt(at);
+    if (head !== null && at + head.recordBytes <= source.end) return at;
+    at += 1;
+  }
+  return source.end;
+}
+
+/** The part of the file that is in memory: one buffer, refilled as the scan goes. */
+class Window {
+  readonly #source: ScanSource;
+  bytes: Buffer = Buffer.alloc(0);
+  start = 0;
+
+  constructor(source: ScanSource) {
+    this.#source = source;
+  }
+
+  get end(): number {
+    return this.start + this.bytes.length;
+  }
+
+  /** Makes `length` bytes from `offset` available, or as many as there are before the end. */
+  async hold(offset: number, length: number): Promise<void> {
+    const needed = Math.min(offset + length, this.#source.end);
+    if (offset >= this.start && needed <= this.end) return;
+    const count = Math.min(Math.max(length, SCAN_WINDOW_BYTES), this.#source.end - offset);
+    const pieces: Uint8Array[] = [];
+    let read = 0;
+    while (read < count) {
+      const piece = await this.#source.read(offset + read, count - read);
+      if (piece.length === 0) break;
+      pieces.push(piece);
+      read += piece.length;
+    }
+    await this.#source.pace?.(read);
+    this.start = offset;
+    this.bytes =
+      pieces.length === 1 && pieces[0] !== undefined ? bufferOf(pieces[0]) : Buffer.concat(pieces);
+  }
+
+  headAt(offset: number): Head | null {
+    const { segment, salt } = this.#source;
+    if (offset + HEADER_BYTES > this.end) return null;
+    return decodeHead(this.bytes, offset - this.start, { segment, salt, offset });
+  }
+}

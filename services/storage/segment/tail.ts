@@ -1,0 +1,76 @@
+/**
+ * Tells a torn tail from decay. A record says how far the segment was durable when it was written: bad
+ * bytes above the highest such mark were never synced, so a crash tore them, and they are cut; bad
+ * bytes below it have decayed, and are left for quarantine. What is kept above the mark is written
+ * again, because after a failed sync the page cache may show what the disk does not hold.
+ */
+import type { Disk, DiskFile } from '../../disk/disk.ts';
+import { publishFile } from '../../disk/publish.ts';
+import type { DamageLog } from '../damage.ts';
+import { BROKEN_FILES_MAX, SCAN_WINDOW_BYTES } from '../limits.ts';
+import { segmentName } from './names.ts';
+import { type ScanSource, scanSegment } from './scan.ts';
+
+export interface TailComponents {
+  readonly disk: Disk;
+  readonly file: DiskFile;
+  readonly damage: DamageLog;
+}
+
+export interface TailOptions {
+  /** From the last byte known to be durable to the end of the file. */
+  readonly source: ScanSource;
+  readonly brokenFolder: string;
+}
+
+/** Cuts a torn tail and syncs the rest; answers where the segment now ends. */
+export async function mendTail(parts: TailComponents, options: TailOptions): Promise<number> {
+  const { source } = options;
+  if (source.start === source.end) return source.end;
+  let durable = source.start;
+  const bad: number[] = [];
+  await scanSegment(source, (scanned) => {
+    if (scanned.kind !== 'bad-bytes') durable = Math.max(durable, scanned.head.syncedTo);
+    if (scanned.kind === 'bad-data') bad.push(scanned.head.offset);
+    if (scanned.kind === 'bad-bytes') bad.push(scanned.offset);
+  });
+  const end = bad.find((offset) => offset >= durable) ?? source.end;
+  if (end < source.end) {
+    await keepAside(parts, options, end);
+    await parts.file.truncate(end);
+    parts.damage.torn(source.segment, end, source.end - end);
+  }
+  await rewrite(parts.file, durable, end);
+  await parts.file.sync();
+  return end;
+}
+
+async function keepAside(
+  { disk, file }: TailComponents,
+  { source, brokenFolder }: TailOptions,
+  start: number,
+): Promise<void> {
+  await disk.makeFolder(brokenFolder);
+  const kept = (await disk.list(brokenFolder)).filter((name) => name.endsWith(SUFFIX));
+  if (kept.length >= BROKEN_FILES_MAX) return;
+  const pieces: Uint8Array[] = [];
+  for (let at = start; at < source.end; ) {
+    const piece = await file.read(at, Math.min(SCAN_WINDOW_BYTES, source.end - at));
+    if (piece.length === 0) break;
+    pieces.push(piece);
+    at += piece.length;
+  }
+  const name = `${segmentName(source.segment)}-${start}${SUFFIX}`;
+  await publishFile(disk, `${brokenFolder}/${name}`, pieces);
+}
+
+const SUFFIX = '.broken';
+
+async function rewrite(file: DiskFile, start: number, end: number): Promise<void> {
+  for (let at = start; at < end; ) {
+    const bytes = await file.read(at, Math.min(SCAN_WINDOW_BYTES, end - at));
+    if (bytes.length === 0) return;
+    await file.write(at, [bytes]);
+    at += bytes.length;
+  }
+}

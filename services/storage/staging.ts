@@ -1,0 +1,246 @@
+/**
+ * The way of a copy from its first chunk to its end: order, size, checksum, digest and room are
+ * checked here, before anything is appended. Checks and append happen in one turn, so calls may
+ * overlap freely. Open copies live in memory only: a restart drops them.
+ */
+import { crc32 } from '../common/checksum.ts';
+import type { Clock } from '../common/clock.ts';
+import { type DigestStream, digestOf, digestStream } from '../common/digest.ts';
+import { type ErrorCode, KvError } from '../common/errors.ts';
+import type { CopyId, Digest } from '../common/ids.ts';
+import type { Catalog } from './index/catalog.ts';
+import { type Copy, DROPPED, STAGED } from './index/entry.ts';
+import {
+  CHUNKS_MAX,
+  OPEN_COPIES_MAX,
+  OPEN_IDLE_MS,
+  OWNER_BYTES_MAX,
+  RECORD_DATA_MAX,
+} from './limits.ts';
+import type { Reader } from './reader.ts';
+import { draft, encodeChunkMeta, encodeCopyMeta, encodeDropRange, KIND } from './record.ts';
+import type { Journal } from './segment/journal.ts';
+import type { Space } from './space.ts';
+import type { SettleResult, StageChunk, StageEnd } from './types.ts';
+
+interface OpenCopy {
+  chunkCount: number;
+  bytes: number;
+  /** Declared and not yet used. */
+  promisedBytes: number;
+  grownMs: number;
+  readonly digest: DigestStream;
+}
+
+interface EndInFlight {
+  readonly digest: Digest;
+  readonly done: Promise<void>;
+}
+
+export interface StagingComponents {
+  readonly journal: Journal;
+  readonly catalog: Catalog;
+  readonly reader: Reader;
+  readonly space: Space;
+  readonly clock: Clock;
+}
+
+export class Staging {
+  readonly #parts: StagingComponents;
+  /** Votes wait for the sync. */
+  readonly #votesSynced: boolean;
+  readonly #open = new Map<CopyId, OpenCopy>();
+  readonly #ends = new Map<CopyId, EndInFlight>();
+  readonly #drops = new Map<CopyId, Promise<void>>();
+
+  constructor(components: StagingComponents, options: { readonly votesSynced: boolean }) {
+    this.#parts = components;
+    this.#votesSynced = options.votesSynced;
+  }
+
+  /** Milliseconds since an open copy last grew, or undefined where it is not open. */
+  openCopy(id: CopyId): { readonly bytes: number; readonly idleMs: number } | undefined {
+    const open = this.#open.get(id);
+    if (open === undefined) return undefined;
+    return { bytes: open.bytes, idleMs: this.#parts.clock.monotonicMs() - open.grownMs };
+  }
+
+  async stageChunk(chunk: StageChunk): Promise<void> {
+    const { copyId, chunkNo, data, crc } = chunk;
+    if (data.length < 1 || data.length > RECORD_DATA_MAX) {
+      throw refuse('OUT_OF_RANGE', 'a chunk has 1 byte to 1 MiB');
+    }
+    const open = this.#open.get(copyId) ?? this.#openCopy(chunk);
+    if (chunkNo !== open.chunkCount || chunk.offset !== open.bytes || chunkNo > CHUNKS_MAX) {
+      throw refuse('OUT_OF_RANGE', 'chunks follow each other without gap or overlap');
+    }
+    if (crc32(data) !== crc) throw refuse('CHECKSUM_MISMATCH', 'the chunk differs from its CRC');
+    this.#spend(open, data.length);
+    open.chunkCount += 1;
+    open.bytes += data.length;
+    open.grownMs = this.#parts.clock.monotonicMs();
+    open.digest.update(data);
+    const meta = encodeChunkMeta({ chunkNo, valueOffset: chunk.offset });
+    await this.#parts.journal.append(draft(KIND.chunk, copyId, meta, { data, crc }), false);
+  }
+
+  async stageEnd(end: StageEnd, forceSync: boolean): Promise<void> {
+    const { copyId } = end;
+    const repeat = this.#repeat(end);
+    if (repeat !== null) return repeat;
+    const open = this.#open.get(copyId);
+    if (open === undefined) throw refuse('NOT_FOUND', 'there is no such open copy');
+    this.#forget(copyId, open);
+    if (open.bytes !== end.sizeBytes || open.digest.finish() !== end.digest) {
+      await this.#append(copyId, KIND.drop, false);
+      throw refuse('CHECKSUM_MISMATCH', 'the copy differs from its size or digest');
+    }
+    const meta = encodeCopyMeta(KIND.end, { ...end, chunkCount: open.chunkCount });
+    await this.#vote(end, forceSync, draft(KIND.end, copyId, meta));
+  }
+
+  async stageWhole(end: StageEnd, data: Uint8Array, forceSync: boolean): Promise<void> {
+    const { copyId } = end;
+    if (data.length > RECORD_DATA_MAX) {
+      throw refuse('OUT_OF_RANGE', 'a whole value has at most 1 MiB');
+    }
+    const repeat = this.#repeat(end);
+    if (repeat !== null) return repeat;
+    if (this.#open.has(copyId)) throw refuse('ALREADY_EXISTS', 'the copy is open');
+    if (this.#drops.has(copyId)) throw refuse('NOT_FOUND', 'the copy is dropped');
+    if (data.length !== end.sizeBytes || digestOf(data) !== end.digest) {
+      throw refuse('CHECKSUM_MISMATCH', 'the value differs from its size or digest');
+    }
+    const { space, catalog } = this.#parts;
+    space.admit(data.length, catalog.valueBytes);
+    space.spend(data.length);
+    const meta = encodeCopyMeta(KIND.whole, { ...end, chunkCount: 0 });
+    const record = draft(KIND.whole, copyId, meta, { data, crc: crc32(data) });
+    await this.#vote(end, forceSync, record);
+  }
+
+  async finalize(id: CopyId): Promise<SettleResult> {
+    const copy = this.#parts.catalog.copy(id);
+    if (copy === undefined || copy.state === DROPPED) return 'not-found';
+    if (copy.state === STAGED) await this.#append(id, KIND.commit, false);
+    return 'ok';
+  }
+
+  async drop(id: CopyId): Promise<void> {
+    const running = this.#drops.get(id);
+    if (running !== undefined) return running;
+    const open = this.#open.get(id);
+    const copy = this.#parts.catalog.copy(id);
+    if (open !== undefined) this.#forget(id, open);
+    else if (copy === undefined && !this.#ends.has(id)) return;
+    if (copy?.state === DROPPED) return;
+    const done = this.#append(id, KIND.drop, true);
+    this.#drops.set(id, done);
+    try {
+      await done;
+    } finally {
+      this.#drops.delete(id);
+    }
+  }
+
+  async dropIfOpen(id: CopyId): Promise<void> {
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    this.#forget(id, open);
+    await this.#append(id, KIND.drop, false);
+  }
+
+  /** Drops open copies that nobody feeds any more. */
+  async dropIdle(): Promise<void> {
+    const idle = [...this.#open.keys()].filter(
+      (id) => (this.openCopy(id)?.idleMs ?? 0) >= OPEN_IDLE_MS,
+    );
+    await Promise.all(idle.map((id) => this.dropIfOpen(id)));
+  }
+
+  /** Drops what an earlier life of the process left open. */
+  async dropLeftOpen(): Promise<void> {
+    const left = [...this.#parts.catalog.open.keys()];
+    await Promise.all(left.map((id) => this.#append(id, KIND.drop, true)));
+  }
+
+  #openCopy(chunk: StageChunk): OpenCopy {
+    const { copyId } = chunk;
+    const { catalog, space, clock } = this.#parts;
+    const copy = catalog.copy(copyId);
+    if (copy?.state === DROPPED || this.#drops.has(copyId)) {
+      throw refuse('NOT_FOUND', 'the copy is dropped');
+    }
+    if (copy !== undefined || this.#ends.has(copyId)) {
+      throw refuse('ALREADY_EXISTS', 'the copy is staged');
+    }
+    if (chunk.chunkNo !== 0) throw refuse('OUT_OF_RANGE', 'the first chunk is missing');
+    if (this.#open.size >= OPEN_COPIES_MAX) {
+      throw refuse('OVERLOADED', 'too many copies are being staged');
+    }
+    const promisedBytes = chunk.declaredBytes;
+    space.admit(Math.max(promisedBytes, chunk.data.length), catalog.valueBytes);
+    space.promise(promisedBytes);
+    const grownMs = clock.monotonicMs();
+    const open = { chunkCount: 0, bytes: 0, promisedBytes, grownMs, digest: digestStream() };
+    this.#open.set(copyId, open);
+    return open;
+  }
+
+  /** Room that was promised at the first chunk is there; more must be found now. */
+  #spend(open: OpenCopy, bytes: number): void {
+    const { space, catalog } = this.#parts;
+    const covered = Math.min(open.promisedBytes, bytes);
+    if (bytes > covered) space.admit(bytes - covered, catalog.valueBytes);
+    open.promisedBytes -= covered;
+    space.promise(-covered);
+    space.spend(bytes);
+  }
+
+  #forget(id: CopyId, open: OpenCopy): void {
+    this.#open.delete(id);
+    this.#parts.space.promise(-open.promisedBytes);
+  }
+
+  /** How a repeat of an end that was seen before goes on; null where this one is the first. */
+  #repeat(end: StageEnd): Promise<void> | null {
+    if (end.owner.length > OWNER_BYTES_MAX) {
+      throw refuse('OUT_OF_RANGE', 'an owner has at most 1024 bytes');
+    }
+    const running = this.#ends.get(end.copyId);
+    if (running !== undefined) {
+      if (running.digest !== end.digest) throw otherDigest();
+      return running.done;
+    }
+    const copy = this.#parts.catalog.copy(end.copyId);
+    return copy === undefined ? null : this.#repeatStaged(end, copy);
+  }
+
+  async #repeatStaged(end: StageEnd, copy: Copy): Promise<void> {
+    if (copy.state === DROPPED) throw refuse('NOT_FOUND', 'the copy is dropped');
+    const staged = copy.unsound ? null : await this.#parts.reader.digestOf(end.copyId, copy);
+    if (staged !== end.digest) throw otherDigest();
+  }
+
+  async #vote(end: StageEnd, forceSync: boolean, record: ReturnType<typeof draft>): Promise<void> {
+    const done = this.#parts.journal.append(record, this.#votesSynced || forceSync);
+    this.#ends.set(end.copyId, { digest: end.digest, done });
+    try {
+      await done;
+    } finally {
+      this.#ends.delete(end.copyId);
+    }
+  }
+
+  #append(id: CopyId, kind: typeof KIND.commit | typeof KIND.drop, synced: boolean): Promise<void> {
+    const meta = kind === KIND.drop ? UNKNOWN_RANGE : undefined;
+    return this.#parts.journal.append(draft(kind, id, meta), synced);
+  }
+}
+
+/** Filled in by the journal, which knows the segments once the record is placed. */
+const UNKNOWN_RANGE = encodeDropRange({ lowest: 0, highest: 0 });
+
+const refuse = (code: ErrorCode, message: string): KvError => new KvError(code, message);
+const otherDigest = (): KvError =>
+  refuse('ALREADY_EXISTS', 'a copy of this id with another digest is staged');
