@@ -42,6 +42,16 @@ describe('keys and values', () => {
     },
   );
 
+  test('content type and meta are kept with a value', async () => {
+    await client.put('k', Buffer.from('v'), { contentType: 'text/x', meta: { mode: '755' } });
+    const found = await client.head('k');
+    expect([found.contentType, found.meta('mode'), found.meta('none')]).toEqual([
+      'text/x',
+      '755',
+      '',
+    ]);
+  });
+
   test('a stream of known size is sent as it comes and opened again for a retry', async () => {
     let opened = 0;
     let refusals = 1;

@@ -38,6 +38,8 @@ export interface PutOptions extends CallOptions {
   readonly ifNoneMatch?: string;
   /** 64 hex digits: the server refuses other bytes with `CHECKSUM_MISMATCH`. */
   readonly digest?: string;
+  /** Kept with the value as `X-Minikv-Meta-<name>`; 2 KiB in all. */
+  readonly meta?: Readonly<Record<string, string>>;
 }
 
 export interface Stored {
@@ -55,6 +57,8 @@ export interface Found {
   readonly digest: string;
   readonly contentType: string;
   readonly raftIndex: number;
+  /** What `PutOptions.meta` kept under this name; empty where nothing. */
+  readonly meta: (name: string) => string;
 }
 
 export interface FoundValue extends Found {
@@ -91,6 +95,7 @@ export class KvClient {
       'if-match': options.ifMatch,
       'if-none-match': options.ifNoneMatch,
       'x-content-blake3': options.digest,
+      ...metaHeaders(options.meta ?? {}),
     });
     const answer = await this.#send(options, () => ({
       method: 'PUT',
@@ -126,16 +131,11 @@ export class KvClient {
         const pieces: Uint8Array[] = [];
         try {
           for await (const piece of verified(key, found, answer.value.body)) pieces.push(piece);
-        } catch (cause) {
+        } catch (thrown) {
           options.signal?.throwIfAborted();
-          const broken = new KvError('DEADLINE_EXCEEDED', `the answer of ${url.origin} broke off`, {
-            cause,
-          });
-          const error = cause instanceof KvError ? cause : broken;
-          return {
-            kind: 'failed',
-            failure: { error, outcome: 'unknown', retryable: true, retryAfterMs: 0 },
-          };
+          if (!(thrown instanceof KvError)) throw thrown;
+          const failure = { outcome: 'unknown', retryable: true, retryAfterMs: 0 } as const;
+          return { kind: 'failed', failure: { error: thrown, ...failure } };
         }
         return { kind: 'done', value: Buffer.concat(pieces) };
       },
@@ -211,9 +211,18 @@ const foundOf = (answer: HttpAnswer): Found => ({
   digest: answer.header('x-content-blake3'),
   contentType: answer.header('content-type'),
   raftIndex: Number(answer.header('x-raft-index')),
+  meta: (name) => answer.header(`${META}${name}`),
 });
 
-/** The pieces of a body, whose end comes only when size and digest are what the answer promised. */
+const META = 'x-minikv-meta-';
+
+const metaHeaders = (meta: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(meta).map(([name, value]) => [`${META}${name}`, value]));
+
+/**
+ * The pieces of a body, whose end comes only when its digest is what the answer promised.
+ * @throws KvError `DEADLINE_EXCEEDED` where it breaks off, `CHECKSUM_MISMATCH` where it is damaged.
+ */
 async function* verified(
   key: string,
   found: Found,
@@ -221,10 +230,17 @@ async function* verified(
 ): AsyncGenerator<Uint8Array> {
   const digest = digestStream();
   let bytes = 0;
-  for await (const piece of body) {
-    digest.update(piece);
-    bytes += piece.length;
-    yield piece;
+  try {
+    for await (const piece of body) {
+      digest.update(piece);
+      bytes += piece.length;
+      yield piece;
+    }
+  } catch (cause) {
+    throw new KvError('DEADLINE_EXCEEDED', `the bytes of ${JSON.stringify(key)} broke off`, {
+      cause,
+      detail: { bytes, expectedBytes: found.sizeBytes },
+    });
   }
   if (digest.finish() === found.digest) return;
   throw new KvError('CHECKSUM_MISMATCH', `the bytes of ${JSON.stringify(key)} arrived damaged`, {

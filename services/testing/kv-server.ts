@@ -14,12 +14,15 @@ import { KvError } from '../common/errors.ts';
 export interface Held {
   readonly bytes: Buffer;
   readonly index: number;
+  /** Content-Type and meta, names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export interface Seen {
   readonly method: string;
   readonly url: string;
   readonly idempotencyKey: string | undefined;
+  readonly kept: Readonly<Record<string, string>>;
 }
 
 /** Answers in the server's place (true), or lets it go on (false). */
@@ -50,9 +53,9 @@ export class FakeKvServer {
     return new URL(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`);
   }
 
-  store(key: string, bytes: Uint8Array): void {
+  store(key: string, bytes: Uint8Array, headers: Readonly<Record<string, string>> = {}): void {
     this.#index += 1;
-    this.values.set(key, { bytes: Buffer.from(bytes), index: this.#index });
+    this.values.set(key, { bytes: Buffer.from(bytes), index: this.#index, headers });
   }
 
   async stop(): Promise<void> {
@@ -62,7 +65,8 @@ export class FakeKvServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url = '', headers } = request;
-    const seen = { method, url, idempotencyKey: headers['idempotency-key'] as string | undefined };
+    const idempotencyKey = headers['idempotency-key'] as string | undefined;
+    const seen = { method, url, idempotencyKey, kept: kept(headers) };
     this.seen.push(seen);
     if (this.fault(request, response, seen)) return;
     const pieces: Buffer[] = [];
@@ -86,7 +90,7 @@ export class FakeKvServer {
     const key = textOf(decodeKey(seen.url.slice('/kv/'.length)));
     const held = this.values.get(key);
     if (seen.method === 'PUT') {
-      this.store(key, body);
+      this.store(key, body, seen.kept);
       const headers = { 'x-raft-index': this.#index, 'x-replicas': '3/3', etag: etag(this.#index) };
       response.writeHead(held === undefined ? 201 : 200, headers).end();
       return;
@@ -103,6 +107,7 @@ export class FakeKvServer {
       'x-content-blake3': digestOf(held.bytes),
       'x-raft-index': held.index,
       etag: etag(held.index),
+      ...held.headers,
     });
     response.end(seen.method === 'HEAD' ? undefined : held.bytes);
   }
@@ -126,6 +131,13 @@ export class FakeKvServer {
     };
   }
 }
+
+const kept = (headers: IncomingMessage['headers']): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) =>
+      name === 'content-type' || name.startsWith('x-minikv-meta-') ? [[name, String(value)]] : [],
+    ),
+  );
 
 const etag = (index: number): string => `"${index.toString(16).padStart(32, '0')}"`;
 

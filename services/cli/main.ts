@@ -1,0 +1,26 @@
+#!/usr/bin/env node
+/** The `minikv` program. */
+import { HOUR_MS } from '../common/units.ts';
+import { runLocalCluster } from './local-cluster.ts';
+import { runProgram } from './program.ts';
+
+// Waiting for a retry keeps no handle open, and the process must not end meanwhile.
+const awake = setInterval(() => undefined, HOUR_MS);
+
+// A reader that has seen enough (`minikv list | head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 1);
+});
+
+process.exitCode = await runProgram(
+  process.argv.slice(2),
+  {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    interactive: process.stderr.isTTY,
+    env: process.env,
+  },
+  runLocalCluster,
+);
+clearInterval(awake);
