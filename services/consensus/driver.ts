@@ -3,7 +3,7 @@
  * the order that `Ready` demands. Only this room waits on disk and network for the core. Invariant:
  * after a fatal error nothing is sent, applied or answered any more.
  */
-import type { Clock, Timer } from '../common/clock.ts';
+import { type Clock, sleep, type Timer } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 import { type LogIndex, logIndex, NOBODY, type NodeId, term } from '../common/ids.ts';
 import { RaftCore } from '../raft/core.ts';
@@ -32,6 +32,7 @@ export const TICK_MS = 10;
 const SWEEP_EVERY_TICKS = 10;
 const COMPACT_EVERY_TICKS = 100;
 const READ_RETRY_MS = 20;
+const SNAPSHOT_RETRY_MS = 200;
 const READY_TURNS_MAX = 1000;
 
 export interface DriverParts {
@@ -222,6 +223,11 @@ export class Driver implements Consensus {
         const ready = this.#core.takeReady();
         if (ready === null) break;
         this.#carryOut(ready);
+        // Long catching up is cut into slices: ticks and messages of others come in between.
+        if (ready.committed.length > 0) {
+          this.#wake();
+          break;
+        }
       }
       this.#noticeLeadership();
     } catch (error) {
@@ -314,7 +320,7 @@ export class Driver implements Consensus {
   }
 
   async #sendSnapshot(peer: NodeId): Promise<void> {
-    const { snapshots, logger, metrics } = this.#parts;
+    const { snapshots, logger, metrics, clock } = this.#parts;
     if (snapshots.isSendingTo(peer)) return;
     const { term: now } = this.#core.status();
     const stillLeads = (): boolean => {
@@ -322,7 +328,8 @@ export class Driver implements Consensus {
       return !this.#isDead && status.role === 'leader' && status.term === now;
     };
     try {
-      const point = await snapshots.send(peer, now, stillLeads);
+      const pause = (): Promise<void> => sleep(clock, SNAPSHOT_RETRY_MS);
+      const point = await snapshots.send({ peer, term: now, stillLeads, pause });
       metrics.snapshotsSent.add();
       logger.info({ peer, index: point.index }, 'snapshot sent');
       this.#step(() => this.#core.snapshotSent(peer, point));

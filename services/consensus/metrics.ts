@@ -6,7 +6,7 @@ export interface ConsensusMetrics {
   readonly logSyncs: CounterMetric;
   readonly logSyncSeconds: HistogramMetric;
   readonly logBytes: CounterMetric;
-  /** Label `kind`: torn_tail | corruption | lost. */
+  /** Label `kind`: torn_tail | corruption | lost | vote_file. */
   readonly logDamage: CounterMetric;
   readonly proposals: CounterMetric;
   readonly elections: CounterMetric;

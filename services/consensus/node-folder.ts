@@ -18,7 +18,7 @@ const SLOT_BYTES = 16 * KIB;
 const MEMBERS_MAX = 15;
 
 /**
- * `empty`: no identity. `armed`: identity and members durable, no term yet. `member`: has a term.
+ * `empty`: no identity. `armed`: identity and members durable. `member`: has seen all others armed.
  * `recovering`: lost part of its log. `void`: its state cannot be trusted.
  */
 export type DirectoryState = 'empty' | 'armed' | 'member' | 'recovering' | 'void';
@@ -26,6 +26,8 @@ export type DirectoryState = 'empty' | 'armed' | 'member' | 'recovering' | 'void
 interface Stored {
   readonly bootId: number;
   readonly identity: Identity | null;
+  /** All members were seen armed: this node may vote, now and after every restart. */
+  readonly isMember: boolean;
 }
 
 export class NodeFolder {
@@ -45,7 +47,7 @@ export class NodeFolder {
     this.#lock = opened.lock;
     this.#file = opened.file;
     this.#stored = opened.stored;
-    this.#state = opened.stored.identity === null ? 'empty' : 'armed';
+    this.#state = stateOf(opened.stored);
   }
 
   /**
@@ -108,6 +110,13 @@ export class NodeFolder {
     this.#state = 'armed';
   }
 
+  /** Every member was seen armed: from now on this node may vote. Durable once resolved. */
+  async becomeMember(): Promise<void> {
+    this.#stored = { ...this.#stored, isMember: true };
+    await this.#file.writeBoth(encode(this.#stored));
+    this.#state = 'member';
+  }
+
   async close(): Promise<void> {
     await this.#file.close();
     await this.#lock.release();
@@ -118,12 +127,17 @@ function readStored(file: TwoSlotFile, path: string): Stored {
   const { found } = file;
   switch (found.kind) {
     case 'absent':
-      return { bootId: 0, identity: null };
+      return { bootId: 0, identity: null, isMember: false };
     case 'damaged':
       throw new KvError('CORRUPT', `${path} is damaged in both places: this node has no identity`);
     case 'record':
       return decode(found.record);
   }
+}
+
+function stateOf({ identity, isMember }: Stored): DirectoryState {
+  if (identity === null) return 'empty';
+  return isMember ? 'member' : 'armed';
 }
 
 function checkIdentity(
@@ -149,7 +163,11 @@ function encode(stored: Stored): Uint8Array {
   const writer = new ByteWriter(512).u8(VERSION).u64(stored.bootId);
   const { identity } = stored;
   if (identity === null) return writer.u8(0).finish();
-  writer.u8(1).hex(identity.clusterId).u64(identity.node).text(identity.name);
+  writer
+    .u8(stored.isMember ? 2 : 1)
+    .hex(identity.clusterId)
+    .u64(identity.node)
+    .text(identity.name);
   writer.u8(identity.members.length);
   for (const { node, name, address } of identity.members) writer.u64(node).text(name).text(address);
   return writer.finish();
@@ -162,7 +180,8 @@ function decode(bytes: Uint8Array): Stored {
     throw new KvError('CORRUPT', `identity format ${version} is not known to this build`);
   }
   const bootId = reader.u64();
-  if (reader.u8() === 0) return { bootId, identity: null };
+  const phase = reader.u8();
+  if (phase === 0) return { bootId, identity: null, isMember: false };
   const cluster = clusterId(reader.hex(16));
   const node = nodeId(reader.u64());
   const name = reader.text();
@@ -172,5 +191,7 @@ function decode(bytes: Uint8Array): Stored {
   for (let i = 0; i < count; i += 1) {
     members.push({ node: nodeId(reader.u64()), name: reader.text(), address: reader.text() });
   }
-  return { bootId, identity: { clusterId: cluster, node, name, members } };
+  reader.end();
+  const identity = { clusterId: cluster, node, name, members };
+  return { bootId, identity, isMember: phase === 2 };
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { crc32 } from '../common/checksum.ts';
 import { KvError } from '../common/errors.ts';
 import type { LogIndex, NodeId, Term } from '../common/ids.ts';
+import { Semaphore } from '../common/semaphore.ts';
 import { KIB } from '../common/units.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import type { LogPoint } from '../raft/types.ts';
@@ -14,7 +15,9 @@ import type { StateMachine } from './state-machine.ts';
 import type { SnapshotChunk, SnapshotProgress, Transport } from './transport.ts';
 
 const CHUNK_BYTES = 256 * KIB;
+/** Pieces in a row that fail or are not taken before the transfer is given up. */
 const ATTEMPTS_MAX = 20;
+const PIECES_WAITING_MAX = 16;
 
 interface Captured {
   readonly path: string;
@@ -34,6 +37,15 @@ interface Incoming {
   staged: boolean;
 }
 
+/** Where a snapshot goes, and how its sender waits and knows that it may go on. */
+export interface SnapshotTarget {
+  readonly peer: NodeId;
+  readonly term: Term;
+  readonly stillLeads: () => boolean;
+  /** The time between a failed piece and the next attempt. */
+  readonly pause: () => Promise<void>;
+}
+
 export interface SnapshotTransferParts {
   readonly disk: Disk;
   readonly transport: Transport;
@@ -47,6 +59,8 @@ export class SnapshotTransfer {
   #incoming: Incoming | null = null;
   /** Points of snapshots in transit: the log keeps what follows them. */
   readonly #sending = new Map<NodeId, LogIndex>();
+  /** Pieces are taken one at a time: a repeated one may come while the first is being written. */
+  readonly #turn = new Semaphore(1, PIECES_WAITING_MAX);
 
   private constructor(parts: SnapshotTransferParts, folder: string) {
     this.#parts = parts;
@@ -70,13 +84,14 @@ export class SnapshotTransfer {
   }
 
   /** Captures the state and brings it to `peer`; answers its point once staged there. */
-  async send(peer: NodeId, term: Term, stillLeads: () => boolean): Promise<LogPoint> {
+  async send(target: SnapshotTarget): Promise<LogPoint> {
     const { machine, disk } = this.#parts;
+    const { peer } = target;
     this.#sending.set(peer, machine.flushed.index);
     const captured = await this.#capture(peer);
     this.#sending.set(peer, captured.point.index);
     try {
-      await this.#stream(captured, { peer, term, stillLeads });
+      await this.#stream(captured, target);
       return captured.point;
     } finally {
       await disk.remove(captured.path);
@@ -89,15 +104,8 @@ export class SnapshotTransfer {
   }
 
   /** Takes one piece; pieces of a new snapshot replace an unfinished older one. */
-  async receive(chunk: SnapshotChunk): Promise<SnapshotProgress> {
-    const incoming = await this.#incomingOf(chunk);
-    if (!incoming.staged && chunk.offset === incoming.heldBytes && chunk.data.length > 0) {
-      await incoming.file.write(chunk.offset, [chunk.data]);
-      incoming.heldBytes += chunk.data.length;
-      incoming.crc = crc32(chunk.data, incoming.crc);
-      if (incoming.heldBytes >= incoming.totalBytes) await this.#finish(incoming);
-    }
-    return { heldBytes: incoming.heldBytes, staged: incoming.staged };
+  receive(chunk: SnapshotChunk): Promise<SnapshotProgress> {
+    return this.#turn.run(() => this.#receive(chunk));
   }
 
   /** The chunks of the staged snapshot of `point`. */
@@ -118,6 +126,17 @@ export class SnapshotTransfer {
     if (incoming === null) return;
     await incoming.file.close();
     await this.#parts.disk.remove(incoming.path);
+  }
+
+  async #receive(chunk: SnapshotChunk): Promise<SnapshotProgress> {
+    const incoming = await this.#incomingOf(chunk);
+    if (!incoming.staged && chunk.offset === incoming.heldBytes && chunk.data.length > 0) {
+      await incoming.file.write(chunk.offset, [chunk.data]);
+      incoming.heldBytes += chunk.data.length;
+      incoming.crc = crc32(chunk.data, incoming.crc);
+      if (incoming.heldBytes >= incoming.totalBytes) await this.#finish(incoming);
+    }
+    return { heldBytes: incoming.heldBytes, staged: incoming.staged };
   }
 
   async #capture(peer: NodeId): Promise<Captured> {
@@ -141,30 +160,26 @@ export class SnapshotTransfer {
     }
   }
 
-  async #stream(
-    captured: Captured,
-    to: { readonly peer: NodeId; readonly term: Term; readonly stillLeads: () => boolean },
-  ): Promise<void> {
+  /** Goes on where the receiver says; a broken link only costs the pieces that were on their way. */
+  async #stream(captured: Captured, target: SnapshotTarget): Promise<void> {
     const { disk, transport, self } = this.#parts;
     const file = await disk.open(captured.path, 'read');
     try {
       let offset = 0;
       for (let failures = 0; failures < ATTEMPTS_MAX; ) {
-        if (!to.stillLeads()) throw new KvError('NOT_LEADER', 'leadership ended during a snapshot');
+        if (!target.stillLeads()) {
+          throw new KvError('NOT_LEADER', 'leadership ended during a snapshot');
+        }
         const data = await file.read(offset, Math.min(CHUNK_BYTES, captured.totalBytes - offset));
-        const progress = await transport.sendSnapshotChunk({
-          from: self,
-          to: to.peer,
-          term: to.term,
-          point: captured.point,
-          totalBytes: captured.totalBytes,
-          fileCrc: captured.fileCrc,
-          offset,
-          data,
-        });
-        if (progress.staged) return;
-        failures = progress.heldBytes === offset + data.length ? 0 : failures + 1;
-        offset = Math.min(progress.heldBytes, captured.totalBytes);
+        const { point, totalBytes, fileCrc } = captured;
+        const addressed = { from: self, to: target.peer, term: target.term };
+        const piece = { ...addressed, point, totalBytes, fileCrc, offset, data };
+        const progress = await transport.sendSnapshotChunk(piece).catch(unlessFinal);
+        if (progress?.staged === true) return;
+        const isTaken = progress?.heldBytes === offset + data.length;
+        failures = isTaken ? 0 : failures + 1;
+        offset = Math.min(progress?.heldBytes ?? offset, totalBytes);
+        if (progress === null) await target.pause();
       }
       throw new KvError('UNAVAILABLE', 'the follower does not take the snapshot');
     } finally {
@@ -208,4 +223,12 @@ export class SnapshotTransfer {
     await incoming.file.sync();
     incoming.staged = true;
   }
+}
+
+/** null: the link failed, and the piece may be sent again. */
+function unlessFinal(error: unknown): null {
+  if (error instanceof KvError && (error.code === 'UNAVAILABLE' || error.code === 'OVERLOADED')) {
+    return null;
+  }
+  throw error;
 }

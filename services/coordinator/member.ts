@@ -128,6 +128,13 @@ export class Member {
     await this.#lifecycle.start(this.#order);
   }
 
+  /** What a probe of this node answers. */
+  directoryState(): 'armed' | 'member' | 'recovering' {
+    const { recovering, term } = this.consensus.status();
+    if (recovering) return 'recovering';
+    return term > 0 ? 'member' : 'armed';
+  }
+
   /** From now on: no new leadership, and the one held is handed over where somebody can take it. */
   async beginStop(): Promise<void> {
     this.consensus.beginStop();

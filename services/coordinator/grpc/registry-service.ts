@@ -77,6 +77,12 @@ export class RegistryService {
     registry.onChange(() => this.#rosterSoon());
   }
 
+  /** Ends all streams: the volumes go to other coordinators. */
+  stop(): void {
+    const reason = new KvError('STOPPING', 'this coordinator is stopping');
+    for (const volume of this.#sessions) volume.close(reason);
+  }
+
   accept(outgoing: Outgoing<CoordinatorFrame>): StreamEvents<VolumeFrame> {
     const volume = new VolumeSession(this.#components, outgoing);
     this.#sessions.add(volume);
@@ -134,6 +140,10 @@ class VolumeSession {
 
   get isGreeted(): boolean {
     return this.#hello !== null;
+  }
+
+  close(reason: KvError): void {
+    this.#outgoing.close(reason);
   }
 
   /** @throws KvError, which closes the stream. */

@@ -1,0 +1,209 @@
+/**
+ * A coordinator put together. The listeners open first, so probes and bootstrap need nothing else;
+ * then the node learns who it is, opens its log and state, and begins to serve.
+ */
+import type { Clock } from '../common/clock.ts';
+import { sleep } from '../common/clock.ts';
+import { KvError } from '../common/errors.ts';
+import { clusterId } from '../common/ids.ts';
+import type { Random } from '../common/random.ts';
+import { SECOND_MS } from '../common/units.ts';
+import type { CoordinatorOptions } from '../config/options.ts';
+import { NodeFolder } from '../consensus/node-folder.ts';
+import type { Identity } from '../consensus/transport.ts';
+import type { Disk } from '../disk/disk.ts';
+import type { CoordinatorFrame, VolumeFrame } from '../rpc/generated/registry.ts';
+import { RegistryService as RegistryMethods } from '../rpc/generated/registry.ts';
+import type { Introduction } from '../rpc/hello.ts';
+import { bidi, startRpcServer } from '../rpc/server.ts';
+import type { Outgoing, RpcServer, StreamEvents } from '../rpc/types.ts';
+import { VERSION } from '../telemetry/build-info.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { CoordinatorAdmin } from './admin.ts';
+import { Bootstrap } from './bootstrap.ts';
+import { PeerLinks } from './grpc/peer-links.ts';
+import { peerMetrics } from './grpc/peer-metrics.ts';
+import { RaftService } from './grpc/raft-service.ts';
+import { type HttpServer, startHttpServer } from './http/server.ts';
+import { Member, notReady } from './member.ts';
+
+/** Requests under way may end for so long after the listeners have closed. */
+const DRAIN_MS = 30 * SECOND_MS;
+const RPC_CLOSE_MS = SECOND_MS;
+
+export interface CoordinatorParts {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** The process must end before it acknowledges anything more. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface CoordinatorSettings {
+  readonly options: CoordinatorOptions;
+  /** Asked at each request: the setting is reloadable. */
+  readonly maxObjectBytes: () => number;
+  readonly pendingRestart: () => readonly string[];
+}
+
+/** What stands before the node is a member. */
+interface Opened {
+  readonly folder: NodeFolder;
+  readonly bootstrap: Bootstrap;
+  readonly raft: RaftService;
+  readonly admin: CoordinatorAdmin;
+  readonly http: HttpServer;
+  readonly rpc: RpcServer;
+}
+
+export class Coordinator {
+  readonly #parts: CoordinatorParts;
+  readonly #settings: CoordinatorSettings;
+  readonly #stopping = new AbortController();
+  #opened: Opened | null = null;
+  #member: Member | null = null;
+  #links: PeerLinks | null = null;
+
+  constructor(parts: CoordinatorParts, settings: CoordinatorSettings) {
+    this.#parts = parts;
+    this.#settings = settings;
+  }
+
+  /** Opens folder and listeners; resolves before the node is a member. */
+  async open(): Promise<void> {
+    const { disk } = this.#parts;
+    const { options } = this.#settings;
+    const folder = await NodeFolder.open(disk, {
+      path: options.dataPath,
+      name: options.name,
+      clusterId: options.clusterId === null ? null : clusterId(options.clusterId),
+    });
+    this.#opened = await this.#listen(folder);
+  }
+
+  /** Learns who it is, opens log and state, serves. Resolves once it runs, or at once when stopped. */
+  async run(): Promise<void> {
+    const opened = this.#require();
+    const { signal } = this.#stopping;
+    const identity = await opened.bootstrap.run(signal);
+    if (signal.aborted) return;
+    const links = this.#connect(identity);
+    const introduce = (): Introduction => this.#introduce();
+    this.#member = await Member.open(
+      { ...this.#parts, folder: opened.folder, transport: links, introduce },
+      this.#settings.options,
+      identity,
+    );
+    opened.raft.attach(links);
+    await this.#member.start();
+    opened.admin.join(this.#member);
+    opened.http.serveData(this.#member.gateway);
+    this.#parts.logger.info({ node: identity.node, cluster: identity.clusterId }, 'member runs');
+  }
+
+  /** Hands leadership over, drains requests, flushes, closes. A second call changes nothing. */
+  async stop(): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort();
+    const { clock } = this.#parts;
+    const { options } = this.#settings;
+    const opened = this.#require();
+    opened.admin.beginStop();
+    opened.http.beginDrain();
+    await this.#member?.beginStop();
+    await sleep(clock, options.shutdownDelayMs);
+    await opened.http.close(DRAIN_MS);
+    await this.#member?.stop();
+    this.#links?.close();
+    await opened.rpc.close(RPC_CLOSE_MS);
+    await opened.folder.close();
+  }
+
+  async #listen(folder: NodeFolder): Promise<Opened> {
+    const { clock, random, logger, metrics } = this.#parts;
+    const { options, maxObjectBytes, pendingRestart } = this.#settings;
+    const introduce = (): Introduction => this.#introduce();
+    const bootstrap = new Bootstrap({ folder, clock, random, logger, introduce }, options);
+    const raft = new RaftService({
+      introduce,
+      state: () => this.#member?.directoryState() ?? bootstrap.state(),
+      members: () => folder.identity?.members ?? [],
+      term: () => this.#member?.consensus.status().term ?? 0,
+    });
+    const admin = new CoordinatorAdmin({
+      clock,
+      folder,
+      options,
+      bootstrap,
+      pendingRestart,
+      httpAddress: this.#httpAddress(),
+      peers: { peer: (node) => this.#links?.fact(node) },
+    });
+    const http = await startHttpServer(
+      { metrics, logger, clock, random },
+      {
+        httpBind: options.httpBind,
+        adminBind: options.adminBind,
+        maxObjectBytes,
+        requestTimeoutMs: options.requestTimeoutMs,
+        version: VERSION,
+      },
+    );
+    http.serveAdmin(admin);
+    const registry = bidi(RegistryMethods.session, (outgoing) => this.#acceptVolume(outgoing));
+    const services = [...raft.services(), registry];
+    const rpc = await startRpcServer({ logger }, { bind: options.grpcBind, services });
+    return { folder, bootstrap, raft, admin, http, rpc };
+  }
+
+  #connect(identity: Identity): PeerLinks {
+    const { clock, random, logger, metrics } = this.#parts;
+    const { peers } = this.#settings.options;
+    const introduce = (): Introduction => this.#introduce();
+    this.#links = new PeerLinks(
+      { clock, random, logger, introduce, metrics: peerMetrics(metrics) },
+      {
+        identity,
+        addressOf: (name) => peers.find((peer) => peer.name === name)?.address ?? null,
+      },
+    );
+    return this.#links;
+  }
+
+  #acceptVolume(outgoing: Outgoing<CoordinatorFrame>): StreamEvents<VolumeFrame> {
+    if (this.#member !== null) return this.#member.registryService.accept(outgoing);
+    outgoing.close(notReady());
+    return { onMessage: () => undefined, onClosed: () => undefined };
+  }
+
+  #introduce(): Introduction {
+    const { options } = this.#settings;
+    const folder = this.#opened?.folder;
+    const port = options.advertise.slice(options.advertise.lastIndexOf(':') + 1);
+    return {
+      clusterId: folder?.identity?.clusterId ?? '',
+      role: 'coordinator',
+      name: options.name,
+      from: folder?.identity?.node ?? 0,
+      bootId: folder?.bootId ?? 0,
+      address: options.podIp === '' ? options.advertise : `${options.podIp}:${port}`,
+      version: VERSION,
+      httpAddress: this.#httpAddress(),
+    };
+  }
+
+  /** The host that others dial, with the port of the HTTP listener. */
+  #httpAddress(): string {
+    const { advertise, httpBind } = this.#settings.options;
+    const host = advertise.slice(0, advertise.lastIndexOf(':'));
+    return `${host}${httpBind.slice(httpBind.lastIndexOf(':'))}`;
+  }
+
+  #require(): Opened {
+    if (this.#opened === null) throw new KvError('INTERNAL', 'the coordinator is not open');
+    return this.#opened;
+  }
+}

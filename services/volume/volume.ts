@@ -1,0 +1,290 @@
+/**
+ * A volume put together: folder, engine, listeners, registration, and the jobs beside them. The
+ * listeners open before recovery, so a probe never has to guess how long that takes.
+ */
+import type { VolumeStatus } from '../api/admin.ts';
+import { type Clock, sleep } from '../common/clock.ts';
+import { digestBuild } from '../common/digest.ts';
+import { KvError } from '../common/errors.ts';
+import { clusterId, diskId } from '../common/ids.ts';
+import type { Random } from '../common/random.ts';
+import { SECOND_MS } from '../common/units.ts';
+import type { VolumeOptions } from '../config/options.ts';
+import type { Disk } from '../disk/disk.ts';
+import { resolveAll } from '../rpc/address.ts';
+import { type DataReplies, type DataRequests, VolumeService } from '../rpc/generated/volume.ts';
+import { checkHello } from '../rpc/hello.ts';
+import { bidi, startRpcServer } from '../rpc/server.ts';
+import type { OnOpen, RpcServer } from '../rpc/types.ts';
+import { openEngine, VolumeFolder } from '../storage/engine.ts';
+import type { StorageEngine } from '../storage/types.ts';
+import { VERSION } from '../telemetry/build-info.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { Asker } from './asker.ts';
+import { Compactor } from './compactor.ts';
+import { CoordinatorFinder } from './coordinator-finder.ts';
+import { serveData } from './data-service.ts';
+import { type HttpServer, startVolumeHttp } from './http/server.ts';
+import type { VolumeHttpPort } from './http/volume-http-port.ts';
+import { VolumePuller } from './puller.ts';
+import { Registration } from './registration.ts';
+
+/** Open stagings may end for so long after a volume began to stop. */
+const DRAIN_MS = 10 * SECOND_MS;
+const DRAIN_POLL_MS = 50;
+
+export interface VolumeParts {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** The process must end: disk failed, superseded, refused for good. */
+  readonly onFatal: (error: Error) => void;
+}
+
+/** Everything that runs once the folder has been recovered. */
+interface Running {
+  readonly engine: StorageEngine;
+  readonly registration: Registration;
+  readonly finder: CoordinatorFinder;
+  readonly asker: Asker;
+  readonly compactor: Compactor;
+  readonly accept: OnOpen<DataReplies, DataRequests>;
+}
+
+export class Volume {
+  readonly #parts: VolumeParts;
+  readonly #options: VolumeOptions;
+  #folder: VolumeFolder | null = null;
+  #rpc: RpcServer | null = null;
+  #http: HttpServer | null = null;
+  #running: Running | null = null;
+  #isStopping = false;
+
+  constructor(parts: VolumeParts, options: VolumeOptions) {
+    this.#parts = parts;
+    this.#options = options;
+  }
+
+  /** Locks the folder, opens the listeners, recovers, registers. */
+  async start(): Promise<void> {
+    const { disk, random, logger, clock, metrics } = this.#parts;
+    const { name, dataPath, grpcBind, httpBind, adminBind } = this.#options;
+    const cluster = this.#options.clusterId;
+    this.#folder = await VolumeFolder.open(
+      { disk, random, logger },
+      { dataPath, name, clusterId: cluster === null ? null : clusterId(cluster) },
+    );
+    this.#http = await startVolumeHttp(
+      { metrics, logger, clock, random, port: this.#httpPort() },
+      { httpBind, adminBind },
+    );
+    const services = [
+      bidi(VolumeService.data, (outgoing) => {
+        if (this.#running !== null) return this.#running.accept(outgoing);
+        outgoing.close(new KvError('NOT_READY', 'this volume is still recovering'));
+        return { onMessage: () => undefined, onClosed: () => undefined };
+      }),
+    ];
+    this.#rpc = await startRpcServer({ logger }, { bind: grpcBind, services });
+    this.#running = await this.#recover(this.#folder);
+    this.#running.finder.start();
+    this.#running.asker.start();
+    this.#running.compactor.start();
+  }
+
+  /** Leaves, lets open stagings end, seals, writes the clean mark. A second call changes nothing. */
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    const running = this.#running;
+    running?.registration.leave();
+    await sleep(this.#parts.clock, this.#options.shutdownDelayMs);
+    if (running !== null) {
+      await this.#drain();
+      running.asker.stop();
+      running.finder.stop();
+      await running.compactor.stop();
+    }
+    await this.#http?.close(SECOND_MS);
+    await this.#rpc?.close(SECOND_MS);
+    running?.registration.stop();
+    await running?.engine.close();
+    await this.#folder?.close();
+  }
+
+  #open = 0;
+
+  async #drain(): Promise<void> {
+    const endMs = this.#parts.clock.monotonicMs() + DRAIN_MS;
+    while (this.#open > 0 && this.#parts.clock.monotonicMs() < endMs) {
+      await sleep(this.#parts.clock, DRAIN_POLL_MS);
+    }
+  }
+
+  async #recover(folder: VolumeFolder): Promise<Running> {
+    const { disk, clock, random, logger, metrics, onFatal } = this.#parts;
+    const options = this.#options;
+    const engine = await openEngine(
+      { disk, clock, random, logger, metrics },
+      {
+        dataPath: options.dataPath,
+        walPath: options.walPath,
+        fsync: options.fsync,
+        segmentBytes: options.segmentBytes,
+        reserveBytes: options.reserveBytes,
+        compactionBytesPerSecond: options.compactionBytesPerSecond,
+        capacityBytes: options.capacityBytes,
+        onFailure: onFatal,
+      },
+    );
+    logger.info({ ...engine.report, fsync: options.fsync.kind }, 'volume recovered');
+    return this.#assemble(folder, engine);
+  }
+
+  #assemble(folder: VolumeFolder, engine: StorageEngine): Running {
+    const { clock, random, logger, onFatal } = this.#parts;
+    const options = this.#options;
+    const registration: Registration = new Registration(
+      {
+        clock,
+        random,
+        logger,
+        remember: (cluster, disk) => folder.setRegistered(cluster, disk),
+        vitals: () => this.#vitals(engine),
+        answered: (copy, verdict) => void asker.answered(copy, verdict),
+        onFatal,
+      },
+      {
+        identity: folder.identity,
+        version: VERSION,
+        grpcAddress: options.advertise,
+        httpAddress: options.advertiseHttp,
+        zone: options.zone,
+        capacityBytes: engine.usage().capacityBytes,
+        heartbeatMs: options.heartbeatMs,
+      },
+    );
+    const asker = new Asker(
+      { clock, logger, engine, ask: (copies) => registration.ask(copies) },
+      { reconcile: !folder.identity.cleanStop },
+    );
+    const puller = new VolumePuller({
+      clock,
+      random,
+      logger,
+      engine,
+      hello: () => registration.hello(),
+      addressOf: (disk) => registration.addressOf(disk),
+    });
+    const finder = new CoordinatorFinder(
+      { clock, resolve: resolveAll },
+      {
+        names: options.coordinators,
+        changed: (addresses) => registration.follow(addresses),
+      },
+    );
+    const compactor = new Compactor({ engine, clock, logger });
+    const accept = serveData({
+      clock,
+      logger,
+      engine,
+      puller,
+      session: () => ({
+        disk: registration.disk,
+        session: registration.session,
+        accepting: !this.#isStopping,
+      }),
+      hello: () => registration.hello(),
+      checkHello: (hello) =>
+        checkHello(
+          {
+            role: hello.role === 'volume' ? 'volume' : 'coordinator',
+            clusterId: registration.clusterId,
+            to: registration.disk,
+          },
+          hello,
+        ),
+    });
+    return { engine, registration, finder, asker, compactor, accept };
+  }
+
+  #httpPort(): VolumeHttpPort {
+    const running = (): Running => {
+      if (this.#running !== null) return this.#running;
+      throw new KvError('NOT_READY', 'this volume is still recovering');
+    };
+    return {
+      status: () => this.#status(),
+      usage: () => {
+        const usage = this.#running?.engine.usage();
+        return { copies: usage?.copies ?? 0, bytes: usage?.liveBytes ?? 0 };
+      },
+      readiness: () => {
+        const reason = this.#notReadyReason();
+        return { ready: reason === null, reason };
+      },
+      disk: () => this.#running?.registration.disk ?? diskId(0),
+      redirectKey: () => {
+        const key = this.#running?.registration.redirectKey ?? '';
+        return key === '' ? null : key;
+      },
+      size: async (copy) => {
+        const info = await running().engine.info(copy);
+        const isReadable = info?.state === 'staged' || info?.state === 'committed';
+        return info !== undefined && isReadable && info.sound ? info.sizeBytes : null;
+      },
+      read: (copy, offset, length) => running().engine.read(copy, offset, length),
+    };
+  }
+
+  #status(): VolumeStatus {
+    const identity = this.#folder?.identity;
+    const registration = this.#running?.registration;
+    return {
+      name: this.#options.name,
+      clusterId: registration?.clusterId ?? identity?.clusterId ?? null,
+      disk: registration?.disk ?? identity?.disk ?? 0,
+      session: registration?.session ?? 0,
+      boots: identity?.boots ?? 0,
+      podUid: this.#options.podUid,
+      version: VERSION,
+      state: this.#state(),
+      digest: digestBuild,
+    };
+  }
+
+  #state(): VolumeStatus['state'] {
+    if (this.#isStopping) return 'stopping';
+    const registration = this.#running?.registration;
+    if (registration !== undefined && registration.session > 0) return 'serving';
+    const disk = registration?.disk ?? this.#folder?.identity.disk ?? 0;
+    return disk === 0 ? 'unformatted' : 'registering';
+  }
+
+  #notReadyReason(): string | null {
+    const state = this.#state();
+    if (state === 'serving') return null;
+    if (state === 'stopping') return 'stopping';
+    return this.#running === null ? 'recovering' : 'not registered with a coordinator yet';
+  }
+
+  #vitals(engine: StorageEngine) {
+    const usage = engine.usage();
+    const { advertise, advertiseHttp, fsync, reserveBytes } = this.#options;
+    const policy = fsync.kind === 'interval' ? `interval=${fsync.intervalMs}` : fsync.kind;
+    return {
+      grpcAddress: advertise,
+      httpAddress: advertiseHttp,
+      copies: usage.copies,
+      usedBytes: usage.diskBytes,
+      freeBytes: Math.max(0, usage.freeBytes - reserveBytes),
+      capacityBytes: usage.capacityBytes,
+      acceptsWrites: usage.freeBytes > reserveBytes && !this.#isStopping,
+      version: VERSION,
+      fsyncPolicy: policy,
+    };
+  }
+}
