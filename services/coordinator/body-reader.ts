@@ -16,6 +16,7 @@ export class BodyReader {
   readonly #promises: BodyPromises;
   readonly #iterator: AsyncIterator<Uint8Array>;
   #bytes = 0;
+  #hasEnded = false;
   #cancelled: Error | null = null;
   #onCancel: (error: Error) => void = () => undefined;
   /** Read beyond what was asked for. */
@@ -56,8 +57,10 @@ export class BodyReader {
 
   async #next(): Promise<Uint8Array | null> {
     const { declaredBytes, maxBytes } = this.#promises;
+    if (this.#hasEnded) return null;
     const result = await this.#pull();
     if (result.done === true) {
+      this.#hasEnded = true;
       if (declaredBytes !== null && this.#bytes !== declaredBytes) throw this.#otherLength();
       return null;
     }

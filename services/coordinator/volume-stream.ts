@@ -6,7 +6,6 @@
 import type { Clock } from '../common/clock.ts';
 import { isErrorCode, KvError } from '../common/errors.ts';
 import type { DiskId } from '../common/ids.ts';
-import type { Random } from '../common/random.ts';
 import { MIB, SECOND_MS } from '../common/units.ts';
 import {
   type DataReplies,
@@ -16,21 +15,17 @@ import {
   VolumeService,
 } from '../rpc/generated/volume.ts';
 import { checkHello, helloTo, type Introduction } from '../rpc/hello.ts';
-import type { LinkComponents, LinkOptions } from '../rpc/link.ts';
+import type { LinkOptions } from '../rpc/link.ts';
 import { PendingRequests } from '../rpc/requests.ts';
 import { TurnBatcher } from '../rpc/turn-batcher.ts';
 import type { Link, Outgoing, StreamEvents } from '../rpc/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 /** How a link is opened: `openLink` of rpc/link.ts, or a stand-in. */
-export type OpenLink = (
-  components: LinkComponents,
-  options: LinkOptions<DataRequests, DataReplies>,
-) => Link;
+export type OpenLink = (options: LinkOptions<DataRequests, DataReplies>) => Link;
 
 export interface VolumeStreamComponents {
   readonly clock: Clock;
-  readonly random: Random;
   readonly logger: Logger;
   readonly openLink: OpenLink;
   readonly introduce: () => Introduction;
@@ -79,7 +74,7 @@ export class VolumeStream {
 
   open(): void {
     const { openLink } = this.#components;
-    this.#link = openLink(this.#components, {
+    this.#link = openLink({
       method: VolumeService.data,
       address: () => this.#address,
       onOpen: (outgoing) => this.#opened(outgoing),

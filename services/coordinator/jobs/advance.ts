@@ -85,7 +85,9 @@ export class AdvanceJob {
     if (this.#askedIndex > 0 && metadata.marks.fence <= this.#askedIndex) return true;
     this.#askedIndex = logIndex(0);
     if (consensus.status().role !== 'leader') return false;
-    return metadata.counters.garbage > 0 || this.#forget() > metadata.marks.forget;
+    // In steps: an Advance is an entry itself, and must not be a reason for the next one.
+    const forgettable = this.#forget() - metadata.marks.forget;
+    return metadata.counters.garbage > 0 || forgettable >= this.#options.outcomesMax;
   }
 
   #propose(): void {

@@ -3,7 +3,7 @@
  * its disk has acknowledged the drop; a disk that is away keeps its rows.
  */
 import type { Clock } from '../../common/clock.ts';
-import type { DiskId } from '../../common/ids.ts';
+import type { CopyId, DiskId } from '../../common/ids.ts';
 import { SECOND_MS } from '../../common/units.ts';
 import type { Consensus } from '../../consensus/types.ts';
 import { encodeCommand } from '../../metadata/command-codec.ts';
@@ -64,19 +64,33 @@ export class Reaper {
   }
 
   async #run(): Promise<void> {
-    const disks = this.#components.directory.live().map(({ disk }) => disk);
-    await Promise.all(disks.map((disk) => this.#reap(disk)));
+    const { directory, metadata } = this.#components;
+    const live = directory.live().map(({ disk }) => disk);
+    const gone = metadata.disks().filter(({ state }) => state === 'gone');
+    await Promise.all([
+      ...live.map((disk) => this.#reap(disk, (copyIds) => this.#drop(disk, copyIds))),
+      // Nobody is left to acknowledge: the rows of a gone disk just go.
+      ...gone.map(({ disk }) =>
+        this.#reap(disk, (copyIds) => Promise.resolve(copyIds.map(() => true))),
+      ),
+    ]);
   }
 
-  async #reap(disk: DiskId): Promise<void> {
-    const { clock, consensus, logger, metadata, metrics, volumes } = this.#components;
+  #drop(disk: DiskId, copyIds: readonly CopyId[]): Promise<readonly boolean[]> {
+    return this.#components.volumes.settle(disk, 'drop', copyIds);
+  }
+
+  async #reap(
+    disk: DiskId,
+    drop: (copyIds: readonly CopyId[]) => Promise<readonly boolean[]>,
+  ): Promise<void> {
+    const { clock, consensus, logger, metadata, metrics } = this.#components;
     const proposedMs = this.#proposedMs.get(disk);
     if (proposedMs !== undefined && clock.monotonicMs() - proposedMs < PROPOSAL_MS) return;
     const rows = await metadata.reclaimable(disk, ROWS_MAX);
     if (rows.length === 0) return;
     try {
-      const copyIds = rows.map(({ copyId }) => copyId);
-      const dropped = await volumes.settle(disk, 'drop', copyIds);
+      const dropped = await drop(rows.map(({ copyId }) => copyId));
       const gone = rows.filter((_, i) => dropped[i] === true);
       if (gone.length === 0) return;
       this.#proposedMs.set(disk, clock.monotonicMs());

@@ -1,0 +1,343 @@
+import { describe, expect, test } from '@jest/globals';
+import { diskId, logIndex, session } from '../common/ids.ts';
+import type { CoordinatorFrame, Heartbeat, VolumeFrame } from '../rpc/generated/registry.ts';
+import type { Introduction } from '../rpc/hello.ts';
+import type { StreamEvents } from '../rpc/types.ts';
+import { silentLogger } from '../telemetry/logger.ts';
+import { noMetrics } from '../testing/coordinator-world.ts';
+import { FakeConsensus } from '../testing/fake-consensus.ts';
+import { ManualClock } from '../testing/manual-clock.ts';
+import { MemoryMetadata } from '../testing/memory-metadata.ts';
+import { RegistryService } from './grpc/registry-service.ts';
+import { VolumeRegistry } from './volume-registry.ts';
+
+const self: Introduction = {
+  clusterId: 'c'.repeat(32),
+  role: 'coordinator',
+  name: 'c1',
+  from: 1,
+  bootId: 1,
+  address: '',
+  httpAddress: '',
+  version: '1',
+};
+
+/** A volume at the far end of a registry stream. */
+class Volume {
+  readonly name: string;
+  readonly frames: CoordinatorFrame[] = [];
+  events: StreamEvents<VolumeFrame>;
+  disk = 0;
+  session = 0;
+
+  constructor(service: RegistryService, name: string) {
+    this.name = name;
+    this.events = service.accept({
+      send: (frame) => this.frames.push(frame) > 0,
+      close: () => undefined,
+      remote: 'far',
+    });
+  }
+
+  send(body: VolumeFrame['body']): void {
+    this.events.onMessage({ body });
+  }
+
+  hello(more: Record<string, unknown> = {}): void {
+    const value = { ...self, protocol: 1, role: 'volume', name: this.name, from: this.disk, to: 0 };
+    this.send({ $case: 'hello', value: { ...value, ...more } });
+  }
+
+  register(boots: number, nonce = `${this.name}-${boots}`): void {
+    const value = {
+      disk: this.disk,
+      name: this.name,
+      boots,
+      nonce,
+      clean: true,
+      capacityBytes: 10,
+    };
+    this.send({ $case: 'register', value });
+  }
+
+  beat(more: Partial<Heartbeat> = {}): void {
+    const value = {
+      disk: this.disk,
+      session: this.session,
+      grpcAddress: `${this.name}:1`,
+      httpAddress: `${this.name}:2`,
+      copies: 0,
+      usedBytes: 0,
+      freeBytes: 10,
+      capacityBytes: 10,
+      acceptsWrites: true,
+      version: '1',
+      fsyncPolicy: 'always',
+    };
+    this.send({ $case: 'heartbeat', value: { ...value, ...more } });
+  }
+
+  last(kind: string): CoordinatorFrame['body'] {
+    return this.frames.findLast(({ body }) => body?.$case === kind)?.body;
+  }
+}
+
+function setUp() {
+  const clock = new ManualClock();
+  const metadata = new MemoryMetadata();
+  const consensus = new FakeConsensus(clock, metadata);
+  const logger = silentLogger;
+  const registry = new VolumeRegistry({ clock, logger, metadata });
+  let hints = 0;
+  const service = new RegistryService({
+    clock,
+    logger,
+    consensus,
+    metadata,
+    registry,
+    metrics: noMetrics,
+    introduce: () => self,
+    hintAdvance: () => {
+      hints += 1;
+    },
+  });
+  registry.start();
+  service.start();
+  /** A volume that is registered and heard. */
+  const join = async (name: string, disk = 0, boots = 1): Promise<Volume> => {
+    const volume = new Volume(service, name);
+    volume.disk = disk;
+    volume.hello();
+    volume.register(boots);
+    await clock.flush();
+    const body = volume.last('registered');
+    if (body?.$case !== 'registered') throw new Error('not registered');
+    volume.disk = body.value.disk;
+    volume.session = body.value.session;
+    volume.beat();
+    return volume;
+  };
+  return { clock, metadata, consensus, registry, service, join, hints: () => hints };
+}
+
+describe('registration', () => {
+  test('is answered when applied here, with number, session and redirect key', async () => {
+    const { consensus, metadata, service, clock } = setUp();
+    const volume = new Volume(service, 'v1');
+    volume.hello();
+    consensus.mode = 'hold';
+    volume.register(1);
+    await clock.flush();
+    expect(volume.last('registered')).toBeUndefined();
+    consensus.release();
+    expect(volume.last('registered')).toMatchObject({
+      value: { disk: 1, session: metadata.appliedIndex, redirectKey: metadata.cluster.redirectKey },
+    });
+  });
+
+  test('a retry with the same nonce gets the same session', async () => {
+    const { clock, join } = setUp();
+    const volume = await join('v1');
+    volume.register(1);
+    await clock.flush();
+    expect(volume.last('registered')).toMatchObject({ value: { session: volume.session } });
+  });
+
+  test('without a leader it is refused for now', async () => {
+    const { clock, consensus, service } = setUp();
+    const volume = new Volume(service, 'v1');
+    volume.hello();
+    consensus.mode = 'refuse';
+    volume.register(1);
+    await clock.flush();
+    expect(volume.last('refused')).toMatchObject({ value: { code: 'NO_LEADER' } });
+  });
+
+  test('an unknown or gone disk, another name, or an older start is refused for good', async () => {
+    const { clock, consensus, service, join } = setUp();
+    await join('v1', 0, 3);
+    await join('v2');
+    consensus.apply({ kind: 'set-disk', disk: diskId(2), state: 'gone', zone: null });
+    const refusals: unknown[] = [];
+    for (const [disk, name, boots] of [
+      [9, 'v9', 1],
+      [2, 'v2', 2],
+      [1, 'v2', 4],
+      [1, 'v1', 2],
+    ] as const) {
+      const volume = new Volume(service, name);
+      volume.disk = disk;
+      volume.hello();
+      volume.register(boots, 'another');
+      await clock.flush();
+      const body = volume.last('refused');
+      refusals.push(body?.$case === 'refused' ? body.value.code : null);
+    }
+    expect(refusals).toEqual([
+      'IDENTITY_MISMATCH',
+      'IDENTITY_MISMATCH',
+      'IDENTITY_MISMATCH',
+      'STALE_SESSION',
+    ]);
+  });
+
+  test('a stream of another cluster, or one without hello, is closed', () => {
+    const { service } = setUp();
+    const volume = new Volume(service, 'v1');
+    expect(() => volume.beat()).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(() => volume.hello({ clusterId: 'd'.repeat(32) })).toThrow(
+      expect.objectContaining({ code: 'WRONG_CLUSTER' }),
+    );
+    expect(() => volume.hello({ to: 2 })).toThrow(expect.objectContaining({ code: 'WRONG_NODE' }));
+  });
+
+  test('a wiped folder under an old name gets a new number, and the old disk stays listed', async () => {
+    const { clock, metadata, registry, service, join } = setUp();
+    const old = await join('v1');
+    old.events.onClosed(new Error('gone'));
+    const wiped = new Volume(service, 'v1');
+    wiped.hello();
+    wiped.register(1, 'a fresh nonce');
+    await clock.flush();
+    expect(wiped.last('registered')).toMatchObject({ value: { disk: 2 } });
+    expect(metadata.disks().map(({ disk }) => disk)).toEqual([1, 2]);
+    expect(registry.find(diskId(1))).toBeUndefined();
+  });
+});
+
+describe('who is live', () => {
+  test('a volume is, until five seconds of silence', async () => {
+    const { clock, registry, join } = setUp();
+    const volume = await join('v1');
+    expect(registry.live().map(({ name }) => name)).toEqual(['v1']);
+    await clock.advance(4000);
+    volume.beat();
+    await clock.advance(4000);
+    expect(registry.live()).toHaveLength(1);
+    expect(registry.live()[0]?.heardMs).toBe(4000);
+    await clock.advance(1600);
+    expect(registry.live()).toHaveLength(0);
+  });
+
+  test('a closed stream ends that at once; a later stream of the same disk is not harmed', async () => {
+    const { registry, service, join } = setUp();
+    const first = await join('v1');
+    const second = new Volume(service, 'v1');
+    second.disk = first.disk;
+    second.session = first.session;
+    second.hello();
+    second.beat();
+    first.events.onClosed(new Error('gone'));
+    expect(registry.live()).toHaveLength(1);
+    second.events.onClosed(new Error('gone'));
+    expect(registry.live()).toHaveLength(0);
+  });
+
+  test('a suspected one is marked until it is heard again', async () => {
+    const { registry, join } = setUp();
+    const volume = await join('v1');
+    registry.suspect(diskId(1));
+    expect(registry.find(diskId(1))?.suspected).toBe(true);
+    volume.beat();
+    expect(registry.find(diskId(1))?.suspected).toBe(false);
+  });
+
+  test('a leaving one is awaited for ten minutes, or until a new session of it comes', async () => {
+    const { clock, registry, join } = setUp();
+    const volume = await join('v1');
+    volume.send({ $case: 'leaving', value: { disk: 1 } });
+    expect(registry.find(diskId(1))?.leaving).toBe(true);
+    volume.beat();
+    expect(registry.find(diskId(1))?.leaving).toBe(true);
+    volume.events.onClosed(new Error('gone'));
+    await clock.advance(9 * 60_000);
+    expect(registry.isAwaited(diskId(1))).toBe(true);
+    await clock.advance(2 * 60_000);
+    expect(registry.isAwaited(diskId(1))).toBe(false);
+    const back = await join('v1', 1, 2);
+    expect(registry.find(diskId(1))?.leaving).toBe(false);
+    back.send({ $case: 'leaving', value: { disk: 1 } });
+    expect(registry.isAwaited(diskId(1))).toBe(true);
+    await join('v1', 1, 3);
+    expect(registry.isAwaited(diskId(1))).toBe(false);
+  });
+
+  test('zones come from the replicated record', async () => {
+    const { consensus, registry, join } = setUp();
+    await join('v1');
+    consensus.apply({ kind: 'set-disk', disk: diskId(1), state: null, zone: 'north' });
+    expect(registry.find(diskId(1))?.zone).toBe('north');
+  });
+
+  test('everyone learns who is where, once a turn', async () => {
+    const { clock, join } = setUp();
+    const first = await join('v1');
+    await clock.flush();
+    const before = first.frames.length;
+    const second = await join('v2');
+    second.beat({ grpcAddress: 'elsewhere:1' });
+    await clock.flush();
+    expect(first.frames.length).toBe(before + 1);
+    expect(first.last('roster')).toMatchObject({
+      value: { volumes: [{ disk: 1 }, { disk: 2, grpcAddress: 'elsewhere:1' }] },
+    });
+  });
+});
+
+describe('an older session', () => {
+  test('is told to stop when a newer one is applied, and is not live any more', async () => {
+    const { registry, join } = setUp();
+    const old = await join('v1');
+    const fresh = await join('v1', 1, 2);
+    expect(old.last('superseded')).toMatchObject({ value: { session: fresh.session } });
+    old.beat();
+    expect(registry.find(diskId(1))?.session).toBe(fresh.session);
+  });
+});
+
+describe('questions', () => {
+  const COPY = Buffer.alloc(16, 1);
+  const ask = (volume: Volume, birth: number): void => {
+    const txnId = Buffer.alloc(16);
+    txnId.writeUIntBE(birth, 0, 6);
+    volume.send({
+      $case: 'questions',
+      value: { questions: [{ copyId: COPY, txnId, owner: Buffer.from('k') }] },
+    });
+  };
+
+  test('are answered from the applied state; LATER asks for an advance', async () => {
+    const { consensus, metadata, join, hints } = setUp();
+    const volume = await join('v1');
+    ask(volume, metadata.appliedIndex);
+    expect(volume.last('answers')).toMatchObject({ value: { answers: [{ verdict: 3 }] } });
+    expect(hints()).toBe(1);
+    const fence = logIndex(metadata.appliedIndex + 1);
+    consensus.apply({ kind: 'advance', fence, reclaim: fence, forget: logIndex(0), timeMs: 0 });
+    ask(volume, fence - 1);
+    expect(volume.last('answers')).toMatchObject({ value: { answers: [{ verdict: 2 }] } });
+    expect(hints()).toBe(1);
+  });
+
+  test('are not answered by a state older than the session', async () => {
+    const { metadata, service } = setUp();
+    const volume = new Volume(service, 'v1');
+    volume.disk = 1;
+    volume.session = metadata.appliedIndex + 1;
+    volume.hello();
+    ask(volume, 0);
+    volume.beat();
+    ask(volume, 0);
+    expect(volume.last('answers')).toBeUndefined();
+    expect(session(volume.session)).toBeGreaterThan(metadata.appliedIndex);
+  });
+
+  test('ids of another length close the stream', async () => {
+    const { join } = setUp();
+    const volume = await join('v1');
+    const odd = { copyId: Buffer.alloc(3), txnId: Buffer.alloc(16), owner: Buffer.alloc(0) };
+    expect(() => volume.send({ $case: 'questions', value: { questions: [odd] } })).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+    );
+  });
+});
