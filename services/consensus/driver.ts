@@ -17,6 +17,8 @@ import type {
   Ready,
 } from '../raft/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { CutPoints } from './cut-points.ts';
+import { awaitOtherLeader } from './hand-over.ts';
 import { LogWriter } from './log-writer.ts';
 import type { ConsensusMetrics } from './metrics.ts';
 import { Proposals } from './proposals.ts';
@@ -71,8 +73,7 @@ export class Driver implements Consensus {
   #isDead = false;
   #isCaughtUp = false;
   #installing: Promise<void> | null = null;
-  /** Flushed points of the past second each: the cut goes to one that is `slackEntries` behind. */
-  #cuts: LogPoint[] = [];
+  readonly #cuts = new CutPoints();
 
   constructor(parts: DriverParts, options: DriverOptions) {
     this.#parts = parts;
@@ -147,22 +148,14 @@ export class Driver implements Consensus {
   }
 
   async transferLeadership(target: NodeId, timeoutMs: number): Promise<NodeId> {
-    const { clock } = this.#parts;
     const { self } = this.#options.raft;
     if (this.#core.status().role !== 'leader') {
       throw new KvError('NOT_LEADER', 'this coordinator does not lead; ask the leader');
     }
     this.#step(() => this.#core.transferLeadership(target));
-    const endMs = clock.monotonicMs() + timeoutMs;
-    return new Promise((resolve, reject) => {
-      const look = (): void => {
-        const { leader } = this.#core.status();
-        if (leader !== NOBODY && leader !== self) resolve(leader);
-        else if (this.#isDead || clock.monotonicMs() >= endMs) {
-          reject(new KvError('TRANSFER_FAILED', 'no other coordinator took over in time'));
-        } else clock.after(TICK_MS, look);
-      };
-      look();
+    return awaitOtherLeader(this.#parts.clock, timeoutMs, () => {
+      const { leader } = this.#core.status();
+      return leader === NOBODY || leader === self ? null : leader;
     });
   }
 
@@ -367,11 +360,10 @@ export class Driver implements Consensus {
     if (this.#isDead || this.#installing !== null) return;
     const { machine, log, snapshots } = this.#parts;
     const { flushed } = machine;
-    if (flushed.index > (this.#cuts.at(-1)?.index ?? 0)) this.#cuts.push(flushed);
+    this.#cuts.note(flushed);
     const limit = Math.min(flushed.index - this.#options.slackEntries, snapshots.keepFrom);
-    const cut = this.#cuts.findLast(({ index }) => index <= limit);
-    if (cut === undefined || cut.index <= this.#core.status().baseIndex) return;
-    this.#cuts = this.#cuts.filter(({ index }) => index > cut.index);
+    const cut = this.#cuts.take(this.#core.status().baseIndex, limit);
+    if (cut === null) return;
     try {
       await this.#writer.idle();
       await log.compact(cut);
