@@ -50,19 +50,24 @@ export class MetadataFolder {
     return next;
   }
 
-  /** Makes the prepared folder the present one, durably and at once; the old one goes. */
-  async publishNext(): Promise<void> {
+  /** Makes the prepared folder the present one, durably and by one rename; answers the old one. */
+  async publishNext(): Promise<string> {
     const old = this.current;
     await this.#disk.syncFolder(this.#path);
     await this.#point(this.#number + 1);
     this.#number += 1;
-    await this.#disk.removeFolder(old);
+    return old;
   }
 
-  /** Throws the present table away: an empty one takes its place. */
-  async discardCurrent(): Promise<void> {
+  /** The present table is void: whoever opens this folder next finds an empty one in its place. */
+  async condemnCurrent(): Promise<void> {
     await this.prepareNext();
     await this.publishNext();
+  }
+
+  /** Removes a folder that is no longer the present one. */
+  async remove(folder: string): Promise<void> {
+    await this.#disk.removeFolder(folder);
   }
 
   #folderOf(number: number): string {

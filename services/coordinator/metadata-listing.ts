@@ -7,7 +7,8 @@ import type { LogIndex } from '../common/ids.ts';
 import { afterPrefix, keyOfRecordKey, SHARDS, shardKey } from '../metadata/keys.ts';
 import { decodeRecord } from '../metadata/record-codec.ts';
 import type { Listed, ListRequest, Page } from './gateway.ts';
-import type { TableRow, TableSnapshot } from './level-table.ts';
+import type { TableRow } from './table-rows.ts';
+import type { TableView } from './table-view.ts';
 
 const BATCH_MIN = 16;
 
@@ -19,7 +20,7 @@ interface Bounds {
 
 /** One page of a listing; closes the view. */
 export async function listPage(
-  view: TableSnapshot,
+  view: TableView,
   request: ListRequest,
   readIndex: LogIndex,
 ): Promise<Page> {
@@ -31,11 +32,12 @@ export async function listPage(
         ShardCursor.open(view, { shard, bounds, batch }),
       ),
     );
+    const merge = new ShardHeap(shards);
     const rows: TableRow[] = [];
     while (rows.length <= request.limit) {
-      const least = leastOf(shards);
-      if (least === null) break;
-      rows.push(await least.take());
+      const row = await merge.take();
+      if (row === null) break;
+      rows.push(row);
     }
     const entries = rows.slice(0, request.limit).map(listedOf);
     return { entries, more: rows.length > request.limit, readIndex };
@@ -58,7 +60,7 @@ function boundsOf(request: ListRequest): Bounds {
 }
 
 class ShardCursor {
-  readonly #view: TableSnapshot;
+  readonly #view: TableView;
   readonly #options: { readonly shard: number; readonly bounds: Bounds; readonly batch: number };
   #rows: readonly TableRow[] = [];
   #at = 0;
@@ -66,7 +68,7 @@ class ShardCursor {
   #isDone = false;
 
   private constructor(
-    view: TableSnapshot,
+    view: TableView,
     options: { readonly shard: number; readonly bounds: Bounds; readonly batch: number },
   ) {
     this.#view = view;
@@ -75,7 +77,7 @@ class ShardCursor {
   }
 
   static async open(
-    view: TableSnapshot,
+    view: TableView,
     options: { readonly shard: number; readonly bounds: Bounds; readonly batch: number },
   ): Promise<ShardCursor> {
     const cursor = new ShardCursor(view, options);
@@ -115,18 +117,53 @@ function shardEnd(shard: number): Uint8Array {
   return shard === SHARDS - 1 ? Uint8Array.of(table + 1) : Uint8Array.of(table, shard + 1);
 }
 
-function leastOf(shards: readonly ShardCursor[]): ShardCursor | null {
-  let least: ShardCursor | null = null;
-  let leastKey: Uint8Array | null = null;
-  for (const shard of shards) {
-    const { key } = shard;
-    if (key === null) continue;
-    if (leastKey === null || compareBytes(key, leastKey) < 0) {
-      least = shard;
-      leastKey = key;
+/**
+ * The shards that have keys left as a binary heap by their least key: place 0 is the least, the
+ * children of place i are at 2i + 1 and 2i + 2.
+ */
+class ShardHeap {
+  readonly #heap: ShardCursor[];
+
+  constructor(shards: readonly ShardCursor[]) {
+    this.#heap = shards.filter(({ key }) => key !== null);
+    for (let i = this.#heap.length >>> 1; i >= 0; i -= 1) this.#sink(i);
+  }
+
+  /** The least row of all shards; null at the end. */
+  async take(): Promise<TableRow | null> {
+    const [least] = this.#heap;
+    if (least === undefined) return null;
+    const row = await least.take();
+    if (least.key === null) {
+      const last = this.#heap.pop();
+      if (last !== undefined && last !== least) this.#heap[0] = last;
+    }
+    this.#sink(0);
+    return row;
+  }
+
+  #sink(from: number): void {
+    let at = from;
+    while (true) {
+      const left = this.#lesser(at, 2 * at + 1);
+      const least = this.#lesser(left, 2 * at + 2);
+      if (least === at) return;
+      const upper = this.#heap[at];
+      const lower = this.#heap[least];
+      if (upper === undefined || lower === undefined) return;
+      this.#heap[at] = lower;
+      this.#heap[least] = upper;
+      at = least;
     }
   }
-  return least;
+
+  /** The place of the lesser key; one that does not exist is never it. */
+  #lesser(a: number, b: number): number {
+    const keyA = this.#heap[a]?.key;
+    const keyB = this.#heap[b]?.key;
+    if (keyB === undefined || keyB === null) return a;
+    return keyA !== undefined && keyA !== null && compareBytes(keyA, keyB) <= 0 ? a : b;
+  }
 }
 
 function listedOf([rowKey, value]: TableRow): Listed {

@@ -3,7 +3,8 @@
  * flushes in coalesced synced batches, and gives and takes snapshots. Invariant: a flush never goes
  * beyond the own durable log, and what is applied beyond a flush the log still holds.
  */
-import type { Clock, Timer } from '../common/clock.ts';
+import { assert } from '../common/assert.ts';
+import type { Clock } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 import {
   type CopyId,
@@ -13,6 +14,7 @@ import {
   type TxnId,
   term,
 } from '../common/ids.ts';
+import { Semaphore } from '../common/semaphore.ts';
 import { MIB } from '../common/units.ts';
 import type { SnapshotSource, StateMachine } from '../consensus/state-machine.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -32,18 +34,22 @@ import type {
 } from '../metadata/records.ts';
 import type { Entry, LogPoint } from '../raft/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { FlushMeta } from './flush-chain.ts';
 import type { ListRequest, Page } from './gateway.ts';
-import { type FlushMeta, LevelTable, type TableRow } from './level-table.ts';
+import { LevelMetadataStore } from './level-metadata-store.ts';
+import { Flusher } from './metadata-flusher.ts';
 import { MetadataFolder } from './metadata-folder.ts';
 import { listPage } from './metadata-listing.ts';
 import type { Decision, Metadata } from './metadata-port.ts';
 import { readSnapshot, writeSnapshot } from './metadata-snapshot.ts';
 import { OutcomeWaiters } from './outcome-waiters.ts';
+import type { TableRow } from './table-rows.ts';
 
-const FLUSH_EVERY_MS = 100;
-const FLUSH_BYTES = 4 * MIB;
 const LOAD_PAGE_ROWS = 10_000;
-const INSTALL_BATCH_BYTES = 4 * MIB;
+const INSTALL_BATCH_BYTES = MIB;
+/** Listings at once, and those that wait: each reads all shards. */
+const LISTINGS_MAX = 2;
+const LISTINGS_WAITING_MAX = 256;
 const NO_POINT: LogPoint = { index: logIndex(0), term: term(0) };
 /** Tables of which `MetadataState.load` wants every row: all others are read on demand. */
 const LOADED_TABLES: readonly number[] = [
@@ -72,61 +78,53 @@ type AppliedListener = (
   applied: readonly { readonly index: LogIndex; readonly result: Applied }[],
 ) => void;
 
+/** One opened store with the state that it holds; an installed snapshot replaces all three at once. */
+interface Content {
+  readonly store: LevelMetadataStore;
+  readonly state: MetadataState;
+  readonly flusher: Flusher;
+}
+
 export class ReplicatedMetadata implements StateMachine, Metadata {
   readonly #parts: MetadataParts;
   readonly #folder: MetadataFolder;
   readonly #waiters = new OutcomeWaiters();
+  readonly #listings = new Semaphore(LISTINGS_MAX, LISTINGS_WAITING_MAX);
   readonly #appliedListeners: AppliedListener[] = [];
   readonly #installedListeners: (() => void)[] = [];
-  /** True where the stored state could not be trusted and was thrown away. */
-  readonly wasVoid: boolean;
-  #table: LevelTable;
-  #state: MetadataState;
+  #content: Content;
   #applied: LogPoint;
-  #flushed: LogPoint;
-  #logDurable: LogIndex;
-  #installed: boolean;
-  #lastMeta: FlushMeta | null;
-  #flushing: Promise<void> | null = null;
-  #timer: Timer | null = null;
-  #isClosed = false;
+  #isFailed = false;
 
-  private constructor(
-    parts: MetadataParts,
-    opened: {
-      readonly folder: MetadataFolder;
-      readonly table: LevelTable;
-      readonly state: MetadataState;
-      readonly meta: FlushMeta | null;
-      readonly wasVoid: boolean;
-    },
-  ) {
+  private constructor(parts: MetadataParts, folder: MetadataFolder, opened: OpenedContent) {
     this.#parts = parts;
-    this.#folder = opened.folder;
-    this.#table = opened.table;
-    this.#state = opened.state;
-    this.wasVoid = opened.wasVoid;
-    this.#lastMeta = opened.meta;
+    this.#folder = folder;
     this.#applied = opened.meta?.point ?? NO_POINT;
-    this.#flushed = this.#applied;
-    this.#logDurable = this.#applied.index;
-    this.#installed = opened.meta?.installed ?? false;
+    this.#content = this.#adopt(opened);
   }
 
-  /** Opens the stored state; one that cannot be trusted is thrown away, and said so. */
+  /**
+   * Opens the stored state; one that cannot be trusted is thrown away, and said so.
+   * @throws KvError `DISK_FAILED` when it cannot be opened for a reason of the machine's.
+   */
   static async open(parts: MetadataParts, options: MetadataOptions): Promise<ReplicatedMetadata> {
     const folder = await MetadataFolder.open(parts.disk, options.path);
-    let opened = await LevelTable.open(parts, folder.current);
-    const wasVoid = opened.kind === 'void';
+    let metadata: ReplicatedMetadata | null = null;
+    const onFatal = (error: Error): void => {
+      if (metadata === null) parts.onFatal(error);
+      else metadata.#fail(error);
+    };
+    let opened = await LevelMetadataStore.open({ onFatal }, folder.current);
     if (opened.kind === 'void') {
       parts.logger.error({ why: opened.why }, 'metadata cannot be trusted and is rebuilt');
-      await folder.discardCurrent();
-      opened = await LevelTable.open(parts, folder.current);
+      await folder.remove(folder.current);
+      opened = await LevelMetadataStore.open({ onFatal }, folder.current);
     }
     if (opened.kind === 'void') throw new KvError('CORRUPT', `metadata: ${opened.why}`);
-    const { table, meta } = opened;
-    const state = await loadState(table, meta);
-    return new ReplicatedMetadata(parts, { folder, table, state, meta, wasVoid });
+    const { store, meta } = opened;
+    const state = await loadState(store, meta);
+    metadata = new ReplicatedMetadata(parts, folder, { store, state, meta });
+    return metadata;
   }
 
   get applied(): LogPoint {
@@ -138,44 +136,49 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
   }
 
   get flushed(): LogPoint {
-    return this.#flushed;
+    return this.#content.flusher.durable?.point ?? NO_POINT;
   }
 
   /** True where the newest flush is an installed snapshot: the log may end before it. */
   get installed(): boolean {
-    return this.#installed;
+    return this.#content.flusher.durable?.installed ?? false;
   }
 
   get unflushedBytes(): number {
-    return this.#table.overlayBytes;
+    return this.#content.store.unflushedBytes;
   }
 
   get marks(): Marks {
-    return this.#state.marks;
+    return this.#content.state.marks;
   }
 
   get counters(): Counters {
-    return this.#state.counters;
+    return this.#content.state.counters;
   }
 
   get cluster(): ClusterRecord {
-    return this.#state.cluster;
+    return this.#content.state.cluster;
+  }
+
+  /** Order-free digest of the applied state: equal on every node at the same index. */
+  digest(): string {
+    return this.#content.state.digest();
   }
 
   record(key: Uint8Array): ValueRecord | undefined {
-    return this.#state.record(key);
+    return this.#content.state.record(key);
   }
 
   outcome(txnId: TxnId): TxnOutcome | undefined {
-    return this.#state.outcome(txnId);
+    return this.#content.state.outcome(txnId);
   }
 
   disk(disk: DiskId): DiskRecord | undefined {
-    return this.#state.disk(disk);
+    return this.#content.state.disk(disk);
   }
 
   disks(): readonly DiskRecord[] {
-    return this.#state.disks();
+    return this.#content.state.disks();
   }
 
   ask(question: {
@@ -184,87 +187,64 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     readonly txnId: TxnId;
     readonly owner: Uint8Array;
   }): AskAnswer {
-    return this.#state.ask(question);
+    return this.#content.state.ask(question);
   }
 
   apply(entries: readonly Entry[]): void {
+    const { state, flusher } = this.#content;
     const results: { index: LogIndex; result: Applied }[] = [];
-    for (const entry of entries) {
-      if (entry.index !== this.#applied.index + 1) {
-        throw new KvError(
-          'INTERNAL',
-          `entry ${entry.index} does not follow ${this.#applied.index}`,
-        );
+    for (const { index, term, kind, data } of entries) {
+      assert(
+        index === this.#applied.index + 1,
+        `entry ${index} does not follow ${this.#applied.index}`,
+      );
+      if (kind === 'command') {
+        results.push({ index, result: state.apply(index, decodeCommand(data)) });
       }
-      if (entry.kind === 'command') {
-        const result = this.#state.apply(entry.index, decodeCommand(entry.data));
-        results.push({ index: entry.index, result });
-        if (result.kind === 'txn') this.#waiters.decide(result.txnId, result.outcome);
-      }
-      this.#applied = { index: entry.index, term: entry.term };
+      this.#applied = { index, term };
+    }
+    for (const { result } of results) {
+      if (result.kind === 'txn') this.#waiters.decide(result.txnId, result.outcome);
     }
     for (const listener of this.#appliedListeners) listener(results);
-    this.#scheduleFlush();
+    flusher.changed();
   }
 
   logDurable(index: LogIndex): void {
-    if (index > this.#logDurable) this.#logDurable = index;
-    this.#scheduleFlush();
+    this.#content.flusher.logDurable(index);
   }
 
-  async flush(): Promise<void> {
-    while (this.#flushing !== null) await this.#flushing;
-    if (this.#isClosed || this.#applied.index === this.#flushed.index) return;
-    this.#flushing = this.#flushNow();
-    try {
-      await this.#flushing;
-    } finally {
-      this.#flushing = null;
-    }
+  flush(): Promise<void> {
+    return this.#content.flusher.flush();
   }
 
   async openSnapshot(): Promise<SnapshotSource> {
-    await this.flush();
-    while (this.#flushing !== null) await this.#flushing;
-    // No batch is in flight in this turn: the stored rows are exactly those of `meta`.
-    const view = this.#table.snapshot(false);
-    const meta = this.#lastMeta;
-    if (meta === null) {
-      await view.close();
-      throw new KvError('NOT_READY', 'nothing is flushed yet');
-    }
+    const { store, flusher } = this.#content;
+    do await flusher.flush();
+    while (flusher.isWriting);
+    // No batch is on its way in this turn: the stored rows are exactly those of the newest flush.
+    const meta = flusher.durable;
+    if (meta === null) throw new KvError('NOT_READY', 'nothing is flushed yet');
+    const view = store.view();
     return { point: meta.point, chunks: writeSnapshot(view, meta), close: () => view.close() };
   }
 
   async installSnapshot(point: LogPoint, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    this.#timer?.cancel();
-    this.#timer = null;
-    while (this.#flushing !== null) await this.#flushing;
-    const path = await this.#folder.prepareNext();
-    const opened = await LevelTable.open(this.#parts, path);
-    if (opened.kind === 'void') throw new KvError('CORRUPT', `a new table is void: ${opened.why}`);
-    const { table } = opened;
-    const digest = await this.#fill(table, point, chunks);
-    await this.#table.close();
-    await table.close();
-    await this.#folder.publishNext();
-    const reopened = await LevelTable.open(this.#parts, this.#folder.current);
-    if (reopened.kind === 'void') throw new KvError('CORRUPT', `metadata: ${reopened.why}`);
-    this.#table = reopened.table;
-    this.#state = await loadState(reopened.table, reopened.meta);
-    if (this.#state.digest() !== digest)
-      throw new KvError('CORRUPT', 'the installed state differs');
-    this.#lastMeta = reopened.meta;
+    const opened = await this.#build(await this.#folder.prepareNext(), point, chunks);
+    const old = this.#content;
+    await old.flusher.stop();
+    const oldFolder = await this.#folder.publishNext();
+    // From here on the snapshot is the state, also after a crash. No read falls between the two.
     this.#applied = point;
-    this.#flushed = point;
-    this.#logDurable = point.index;
-    this.#installed = true;
-    this.#waiters.decideAll((txnId) => this.#state.settled(txnId));
+    this.#content = this.#adopt(opened);
+    this.#waiters.decideAll((txnId) => this.#content.state.settled(txnId));
     for (const listener of this.#installedListeners) listener();
+    await old.store.close();
+    await this.#folder.remove(oldFolder);
   }
 
   awaitOutcome(txnId: TxnId, decided: (decision: Decision) => void): () => void {
-    const known = this.#state.settled(txnId);
+    const known = this.#content.state.settled(txnId);
     if (known === undefined) return this.#waiters.add(txnId, decided);
     decided(known);
     return () => undefined;
@@ -279,12 +259,14 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
   }
 
   list(request: ListRequest): Promise<Page> {
-    return listPage(this.#table.snapshot(true), request, this.#applied.index);
+    return this.#listings.run(() =>
+      listPage(this.#content.store.view(TABLE.record), request, this.#applied.index),
+    );
   }
 
   async reclaimable(disk: DiskId, limit: number): Promise<readonly GarbageRow[]> {
     const first = queueFrom(disk, logIndex(0));
-    const end = queueFrom(disk, this.#state.marks.reclaim);
+    const end = queueFrom(disk, this.#content.state.marks.reclaim);
     const rows = await this.#rows(first, end, limit);
     return rows.map(([key]) => queueRowOf(disk, key));
   }
@@ -297,14 +279,14 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
 
   /** Flushes what may be flushed and closes. */
   async close(): Promise<void> {
-    this.#timer?.cancel();
-    await this.flush();
-    this.#isClosed = true;
-    await this.#table.close();
+    const { flusher, store } = this.#content;
+    await flusher.flush();
+    await flusher.stop();
+    await store.close();
   }
 
   async #rows(first: Uint8Array, end: Uint8Array, limit: number): Promise<readonly TableRow[]> {
-    const view = this.#table.snapshot(true);
+    const view = this.#content.store.view(first[0]);
     try {
       return await view.range(first, end, limit);
     } finally {
@@ -312,71 +294,88 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     }
   }
 
-  /** Nothing waits longer than the interval or past the size; a flush under way sees to the next. */
-  #scheduleFlush(): void {
-    if (this.#isClosed || this.#flushing !== null) return;
-    const isLarge = this.#table.overlayBytes >= FLUSH_BYTES;
-    if (isLarge && this.#mayFlush) {
-      this.#flushInBackground();
-    } else if (this.#timer === null && this.#applied.index > this.#flushed.index) {
-      this.#timer = this.#parts.clock.after(FLUSH_EVERY_MS, () => {
-        this.#timer = null;
-        if (this.#mayFlush && this.#flushing === null) this.#flushInBackground();
-        else this.#scheduleFlush();
-      });
-    }
-  }
-
-  get #mayFlush(): boolean {
-    return this.#applied.index > this.#flushed.index && this.#applied.index <= this.#logDurable;
-  }
-
-  #flushInBackground(): void {
-    this.flush().then(
-      () => this.#scheduleFlush(),
-      (error: unknown) => this.#parts.onFatal(asError(error)),
+  #adopt({ store, state, meta }: OpenedContent): Content {
+    const flusher = new Flusher(
+      {
+        clock: this.#parts.clock,
+        store,
+        checkpoint: () => {
+          state.checkpoint();
+          return { point: this.#applied, digest: state.digest(), installed: false };
+        },
+        appliedIndex: () => this.#applied.index,
+        onFatal: (error) => this.#fail(error),
+      },
+      meta,
     );
+    return { store, state, flusher };
   }
 
-  async #flushNow(): Promise<void> {
-    if (!this.#mayFlush) return;
-    const point = this.#applied;
-    this.#state.checkpoint();
-    const meta = { point, digest: this.#state.digest(), installed: false };
-    await this.#table.flush(meta);
-    this.#flushed = point;
-    this.#lastMeta = meta;
-    this.#installed = false;
-  }
-
-  /** Writes a snapshot's rows into a new table; answers the digest of the state that they make. */
-  async #fill(
-    table: LevelTable,
+  /** Builds a snapshot's state in a new folder, synced. */
+  async #build(
+    folder: string,
     point: LogPoint,
     chunks: AsyncIterable<Uint8Array>,
-  ): Promise<string> {
+  ): Promise<OpenedContent> {
+    const onFatal = (error: Error): void => this.#fail(error);
+    const opened = await LevelMetadataStore.open({ onFatal }, folder);
+    if (opened.kind === 'void') throw new KvError('CORRUPT', `a new store is void: ${opened.why}`);
+    const { store } = opened;
     try {
       const contents = await readSnapshot(chunks, async (rows) => {
-        for (const [key, value] of rows) table.put(key, value);
-        if (table.overlayBytes >= INSTALL_BATCH_BYTES) {
-          await table.flush({ point: NO_POINT, digest: '', installed: true });
-        }
+        for (const [key, value] of rows) store.put(key, value);
+        if (store.unflushedBytes >= INSTALL_BATCH_BYTES) await write(store, UNFINISHED);
       });
       if (contents.point.index !== point.index || contents.point.term !== point.term) {
         throw new KvError('CORRUPT', 'the snapshot is of another point than announced');
       }
-      await table.flush({ point, digest: contents.digest, installed: true });
-      return contents.digest;
+      const meta = { point, digest: contents.digest, installed: true };
+      await write(store, meta);
+      return { store, state: await loadState(store, meta), meta };
     } catch (error) {
-      await table.close();
+      await store.close();
       throw error;
     }
   }
+
+  /** Once: rows that fail their check make the state void for the next start, whatever else is wrong. */
+  #fail(error: Error): void {
+    if (this.#isFailed) return;
+    this.#isFailed = true;
+    if (!(error instanceof KvError) || error.code !== 'CORRUPT') {
+      this.#parts.onFatal(error);
+      return;
+    }
+    this.#folder.condemnCurrent().then(
+      () => this.#parts.onFatal(error),
+      (failure: unknown) => {
+        this.#parts.logger.error({ error: asError(failure) }, 'void metadata not marked');
+        this.#parts.onFatal(error);
+      },
+    );
+  }
 }
 
-async function loadState(table: LevelTable, meta: FlushMeta | null): Promise<MetadataState> {
-  if (meta === null) return MetadataState.empty(table);
-  const view = table.snapshot(false);
+interface OpenedContent {
+  readonly store: LevelMetadataStore;
+  readonly state: MetadataState;
+  readonly meta: FlushMeta | null;
+}
+
+/** What a half-built store stands for: nothing. It is never published. */
+const UNFINISHED: FlushMeta = { point: NO_POINT, digest: '', installed: true };
+
+async function write(store: LevelMetadataStore, meta: FlushMeta): Promise<void> {
+  store.freeze(meta);
+  await store.writeFrozen();
+}
+
+async function loadState(
+  store: LevelMetadataStore,
+  meta: FlushMeta | null,
+): Promise<MetadataState> {
+  if (meta === null) return MetadataState.empty(store);
+  const view = store.view();
   const rows: TableRow[] = [];
   try {
     for (const first of LOADED_TABLES) {
@@ -392,5 +391,5 @@ async function loadState(table: LevelTable, meta: FlushMeta | null): Promise<Met
   } finally {
     await view.close();
   }
-  return MetadataState.load(table, rows, meta.digest);
+  return MetadataState.load(store, rows, meta.digest);
 }

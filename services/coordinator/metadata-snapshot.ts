@@ -11,7 +11,9 @@ import { FRAME_HEADER_BYTES, readFrame, sealFrame } from '../disk/frame.ts';
 import { RowDigest } from '../metadata/digest.ts';
 import { TABLES_END, TABLES_FIRST } from '../metadata/keys.ts';
 import type { LogPoint } from '../raft/types.ts';
-import type { FlushMeta, TableRow, TableSnapshot } from './level-table.ts';
+import type { FlushMeta } from './flush-chain.ts';
+import type { TableRow } from './table-rows.ts';
+import type { TableView } from './table-view.ts';
 
 const MAGIC = 'minikv-snapshot';
 const VERSION = 1;
@@ -20,11 +22,11 @@ const PAGE_ROWS = 1000;
 const FRAME_BODY_MAX = 4 * MIB;
 const RULES = { bodyBytesMax: FRAME_BODY_MAX, seed: 0x6d6b7673 };
 
-/** The stream of one view of the table at a flushed point. */
-export async function* writeSnapshot(
-  view: TableSnapshot,
-  meta: FlushMeta,
-): AsyncGenerator<Uint8Array> {
+/**
+ * The stream of one view of the table at a flushed point.
+ * @throws KvError `CORRUPT` at its end when the rows do not make the digest of that point.
+ */
+export async function* writeSnapshot(view: TableView, meta: FlushMeta): AsyncGenerator<Uint8Array> {
   const { point, digest } = meta;
   const header = new ByteWriter(128).u8(KIND.header).text(MAGIC).u32(VERSION);
   yield framed(header.u64(point.index).u64(point.term).text(digest).finish());
@@ -41,7 +43,8 @@ export async function* writeSnapshot(
     yield framed(encodeRows(rows));
     next = concatBytes([last[0], Uint8Array.of(0)]);
   }
-  yield framed(new ByteWriter(64).u8(KIND.trailer).u64(count).text(sum.text()).finish());
+  if (sum.text() !== digest) throw corrupt('would hold other rows than were applied');
+  yield framed(new ByteWriter(64).u8(KIND.trailer).u64(count).text(digest).finish());
 }
 
 /** What a verified stream held, besides its rows. */
@@ -77,9 +80,7 @@ export async function readSnapshot(
       await take(rows);
     } else if (kind === KIND.trailer) {
       isEnded = true;
-      if (reader.u64() !== count || reader.text() !== sum.text()) {
-        throw corrupt('does not hold the rows that its trailer counts');
-      }
+      verifyTrailer(reader, { count, digest: sum.text() }, contents);
     } else throw corrupt(`has a frame of unknown kind ${kind}`);
   }
   if (contents === null || !isEnded) throw corrupt('ends too early');
@@ -94,6 +95,19 @@ function decodeHeader(reader: ByteReader): SnapshotContents {
   const digest = reader.text();
   reader.end();
   return { point, digest };
+}
+
+function verifyTrailer(
+  reader: ByteReader,
+  held: { readonly count: number; readonly digest: string },
+  promised: SnapshotContents,
+): void {
+  const count = reader.u64();
+  const digest = reader.text();
+  reader.end();
+  if (count !== held.count || digest !== held.digest || digest !== promised.digest) {
+    throw corrupt('does not hold the rows that it promises');
+  }
 }
 
 function encodeRows(rows: readonly TableRow[]): Uint8Array {

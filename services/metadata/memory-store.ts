@@ -1,5 +1,6 @@
 /** The table in memory, for tests and simulation: a map by the bytes of the key. */
 import { compareBytes } from '../common/bytes.ts';
+import { hexOf } from '../common/ids.ts';
 import type { MetadataStore } from './store.ts';
 
 export type Row = readonly [key: Uint8Array, value: Uint8Array];
@@ -8,15 +9,15 @@ export class MemoryStore implements MetadataStore {
   readonly #rows = new Map<string, Row>();
 
   get(key: Uint8Array): Uint8Array | undefined {
-    return this.#rows.get(nameOf(key))?.[1];
+    return this.#rows.get(hexOf(key))?.[1];
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
-    this.#rows.set(nameOf(key), [key, value]);
+    this.#rows.set(hexOf(key), [key, value]);
   }
 
   delete(key: Uint8Array): void {
-    this.#rows.delete(nameOf(key));
+    this.#rows.delete(hexOf(key));
   }
 
   /** All rows in byte order of their keys. */
@@ -24,5 +25,3 @@ export class MemoryStore implements MetadataStore {
     return [...this.#rows.values()].sort((a, b) => compareBytes(a[0], b[0]));
   }
 }
-
-const nameOf = (key: Uint8Array): string => String.fromCharCode.apply(null, [...key]);

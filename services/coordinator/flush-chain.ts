@@ -1,0 +1,122 @@
+/**
+ * What a flush writes about itself. Each leaves a row that names the flush before it, and the newest
+ * ones stay: LevelDB may drop part of its own log in silence when it opens, and then the chain has a
+ * hole. As many are kept as two full LevelDB logs can hold, so the hole lies within the chain.
+ */
+import { ByteReader, ByteWriter } from '../common/bytes.ts';
+import { KvError } from '../common/errors.ts';
+import { logIndex, term } from '../common/ids.ts';
+import type { LogPoint } from '../raft/types.ts';
+import { checked, sealed, type TableRow } from './table-rows.ts';
+
+/** What a flush stands for. */
+export interface FlushMeta {
+  readonly point: LogPoint;
+  /** Digest of the whole state at that point. */
+  readonly digest: string;
+  /** True where the state came by a snapshot: the log may end before the point. */
+  readonly installed: boolean;
+}
+
+/** Two LevelDB logs of 4 MiB, and no flush writes less than 256 bytes. */
+export const FLUSHES_KEPT = 32_768;
+
+const FORMAT_VERSION = 1;
+/** Both stand below all tables of the metadata. */
+export const META_KEY = Uint8Array.of(0x00);
+const CHAIN_TABLE = 0x01;
+export const CHAIN_FIRST = Uint8Array.of(CHAIN_TABLE);
+export const CHAIN_END = Uint8Array.of(CHAIN_TABLE + 1);
+
+export type FlushOperation =
+  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: Uint8Array };
+
+export type ReadChain =
+  | { readonly kind: 'chain'; readonly chain: FlushChain; readonly meta: FlushMeta | null }
+  | { readonly kind: 'void'; readonly why: string };
+
+export class FlushChain {
+  /** Indexes of the flushes kept, oldest first. */
+  readonly #indexes: number[];
+  readonly #kept: number;
+
+  constructor(indexes: number[] = [], kept: number = FLUSHES_KEPT) {
+    this.#indexes = indexes;
+    this.#kept = kept;
+  }
+
+  /** From the stored rows: without a hole from the oldest kept flush to the one of `meta`. */
+  static read(rows: readonly TableRow[], storedMeta: Uint8Array | undefined): ReadChain {
+    if (storedMeta === undefined) {
+      if (rows.length > 0) return { kind: 'void', why: 'the newest flush is missing' };
+      return { kind: 'chain', chain: new FlushChain(), meta: null };
+    }
+    const meta = decodeMeta(checked(META_KEY, storedMeta));
+    const indexes: number[] = [];
+    for (const [key, value] of rows) {
+      const index = indexOf(key);
+      const before = indexes.at(-1);
+      if (before !== undefined && new ByteReader(checked(key, value)).u64() !== before) {
+        return { kind: 'void', why: `the flush before ${index} is missing` };
+      }
+      indexes.push(index);
+    }
+    if ((indexes.at(-1) ?? 0) !== meta.point.index) {
+      return { kind: 'void', why: 'the newest flush is not the last of its chain' };
+    }
+    return { kind: 'chain', chain: new FlushChain(indexes), meta };
+  }
+
+  /** The rows that a flush adds to its batch; the chain counts it from now on. */
+  append(meta: FlushMeta): readonly FlushOperation[] {
+    const operations: FlushOperation[] = [
+      { type: 'put', key: META_KEY, value: sealed(META_KEY, encodeMeta(meta)) },
+    ];
+    const { index } = meta.point;
+    const previous = this.#indexes.at(-1) ?? 0;
+    if (index === previous) return operations;
+    const key = keyOf(index);
+    const value = sealed(key, new ByteWriter(8).u64(previous).finish());
+    operations.push({ type: 'put', key, value });
+    this.#indexes.push(index);
+    while (this.#indexes.length > this.#kept) {
+      operations.push({ type: 'del', key: keyOf(this.#indexes.shift() ?? 0) });
+    }
+    return operations;
+  }
+}
+
+function encodeMeta(meta: FlushMeta): Uint8Array {
+  return new ByteWriter(64)
+    .u8(FORMAT_VERSION)
+    .u64(meta.point.index)
+    .u64(meta.point.term)
+    .u8(meta.installed ? 1 : 0)
+    .text(meta.digest)
+    .finish();
+}
+
+function decodeMeta(bytes: Uint8Array): FlushMeta {
+  const from = new ByteReader(bytes);
+  const version = from.u8();
+  if (version !== FORMAT_VERSION) {
+    throw new KvError('CORRUPT', `metadata format ${version} is not known to this build`);
+  }
+  const point = { index: logIndex(from.u64()), term: term(from.u64()) };
+  const installed = from.u8() === 1;
+  const digest = from.text();
+  from.end();
+  return { point, installed, digest };
+}
+
+/** Big-endian: byte order is the order of flushes. */
+function keyOf(index: number): Uint8Array {
+  const key = Buffer.alloc(9);
+  key.writeUInt8(CHAIN_TABLE, 0);
+  key.writeBigUInt64BE(BigInt(index), 1);
+  return key;
+}
+
+const indexOf = (key: Uint8Array): number =>
+  Number(Buffer.from(key.buffer, key.byteOffset, key.byteLength).readBigUInt64BE(1));

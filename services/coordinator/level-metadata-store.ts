@@ -1,0 +1,201 @@
+/**
+ * The rows of the metadata in LevelDB, under a synchronous overlay. Writes stand in the overlay at
+ * once and go down together, in one synced batch that carries its own index and names the flush
+ * before it, so rows that LevelDB lost in silence are seen at open. Every value carries its CRC. Any
+ * error of LevelDB is final: after a failed write it acknowledges and loses later ones
+ * (docs/formats/metadata.md).
+ */
+import { Level } from 'level';
+import { assert } from '../common/assert.ts';
+import { asError, KvError } from '../common/errors.ts';
+import { MIB } from '../common/units.ts';
+import type { MetadataStore } from '../metadata/store.ts';
+import {
+  CHAIN_END,
+  CHAIN_FIRST,
+  FlushChain,
+  type FlushMeta,
+  type FlushOperation,
+  META_KEY,
+} from './flush-chain.ts';
+import { checked, nameOf, sealed, type YoungRow } from './table-rows.ts';
+import { type Database, TableView } from './table-view.ts';
+
+const CACHE_BYTES = 64 * MIB;
+/** The flush chain counts on this size. */
+const WRITE_BUFFER_BYTES = 4 * MIB;
+
+/** `void`: this state cannot be trusted; throw it away and rebuild it. */
+export type OpenedStore =
+  | { readonly kind: 'store'; readonly store: LevelMetadataStore; readonly meta: FlushMeta | null }
+  | { readonly kind: 'void'; readonly why: string };
+
+/** Rows written since the last freeze. */
+interface Generation {
+  readonly rows: Map<string, YoungRow>;
+  bytes: number;
+}
+
+/** A generation that stands for a point, on its way to the disk and still readable. */
+interface Frozen extends Generation {
+  readonly meta: FlushMeta;
+}
+
+export interface StoreParts {
+  /** The store failed for good: the process must stop. `CORRUPT`: what it holds is void. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export class LevelMetadataStore implements MetadataStore {
+  readonly #db: Database;
+  readonly #chain: FlushChain;
+  readonly #onFatal: (error: Error) => void;
+  #young: Generation = { rows: new Map(), bytes: 0 };
+  #frozen: Frozen | null = null;
+  #isClosed = false;
+
+  private constructor(db: Database, chain: FlushChain, parts: StoreParts) {
+    this.#db = db;
+    this.#chain = chain;
+    this.#onFatal = parts.onFatal;
+  }
+
+  /**
+   * Opens or makes the store in `folder` and checks its flush chain.
+   * @throws KvError `DISK_FAILED` when LevelDB cannot open for a reason that says nothing of its rows:
+   * a full disk, a lock. They must not be thrown away for that.
+   */
+  static async open(parts: StoreParts, folder: string): Promise<OpenedStore> {
+    const db: Database = new Level<Uint8Array, Uint8Array>(folder, {
+      keyEncoding: 'view',
+      valueEncoding: 'view',
+      cacheSize: CACHE_BYTES,
+      writeBufferSize: WRITE_BUFFER_BYTES,
+      compression: false,
+    });
+    try {
+      await db.open();
+      const rows = await db.iterator({ gte: CHAIN_FIRST, lt: CHAIN_END }).all();
+      const read = FlushChain.read(rows, db.getSync(META_KEY));
+      if (read.kind === 'chain') {
+        return {
+          kind: 'store',
+          store: new LevelMetadataStore(db, read.chain, parts),
+          meta: read.meta,
+        };
+      }
+      await db.close();
+      return read;
+    } catch (thrown) {
+      await db.close().catch(() => undefined);
+      return voidBecause(thrown);
+    }
+  }
+
+  /** Bytes that are not on disk yet. */
+  get unflushedBytes(): number {
+    return this.#young.bytes + (this.#frozen?.bytes ?? 0);
+  }
+
+  /** What waits to be written, or is being written; null: nothing. */
+  get frozen(): FlushMeta | null {
+    return this.#frozen?.meta ?? null;
+  }
+
+  /** The caller does not change the arrays that it puts here, nor those that it gets. */
+  get(key: Uint8Array): Uint8Array | undefined {
+    const name = nameOf(key);
+    const young = this.#young.rows.get(name) ?? this.#frozen?.rows.get(name);
+    if (young !== undefined) return young.value ?? undefined;
+    try {
+      const stored = this.#db.getSync(key);
+      return stored === undefined ? undefined : checked(key, stored);
+    } catch (thrown) {
+      throw this.#failed(asError(thrown));
+    }
+  }
+
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.#young.rows.set(nameOf(key), { key, value });
+    this.#young.bytes += key.length + value.length;
+  }
+
+  delete(key: Uint8Array): void {
+    this.#young.rows.set(nameOf(key), { key, value: null });
+    this.#young.bytes += key.length;
+  }
+
+  /** Ends a generation: what was put until now is the state at `meta`. Only while nothing is frozen. */
+  freeze(meta: FlushMeta): void {
+    assert(this.#frozen === null, 'a generation is frozen already');
+    this.#frozen = { ...this.#young, meta };
+    this.#young = { rows: new Map(), bytes: 0 };
+  }
+
+  /** Writes the frozen generation in one synced batch; durable once resolved. One call at a time. */
+  async writeFrozen(): Promise<void> {
+    const frozen = this.#frozen;
+    assert(frozen !== null, 'nothing is frozen');
+    const operations: FlushOperation[] = [];
+    for (const { key, value } of frozen.rows.values()) {
+      if (value === null) operations.push({ type: 'del', key });
+      else operations.push({ type: 'put', key, value: sealed(key, value) });
+    }
+    operations.push(...this.#chain.append(frozen.meta));
+    try {
+      await this.#db.batch(operations, { sync: true });
+    } catch (thrown) {
+      throw this.#failed(asError(thrown));
+    }
+    this.#frozen = null;
+  }
+
+  /**
+   * A fixed view; with `table`, the young rows of that table show in it, without they do not: then it
+   * is the state of the newest flush. Close it in every case.
+   */
+  view(table?: number): TableView {
+    const young = new Map<string, YoungRow>();
+    for (const rows of table === undefined ? [] : [this.#frozen?.rows, this.#young.rows]) {
+      for (const [name, row] of rows ?? []) if (row.key[0] === table) young.set(name, row);
+    }
+    const snapshot = this.#db.snapshot();
+    return new TableView({
+      db: this.#db,
+      snapshot,
+      young,
+      failed: (error) => void this.#failed(error),
+    });
+  }
+
+  /** Views that are still open end with an error. Unflushed rows are forgotten: the log has them. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#db.close();
+  }
+
+  /** A read that comes after the close is the reader's affair; anything else ends the process. */
+  #failed(error: Error): Error {
+    if (this.#isClosed) return new KvError('STOPPING', 'the metadata store is closed');
+    this.#onFatal(error);
+    return error;
+  }
+}
+
+/** LevelDB gives the reason as the cause of "failed to open". */
+function voidBecause(thrown: unknown): OpenedStore {
+  const error = asError(thrown);
+  const reason = messageOf(error.cause) ?? error.message;
+  const isDamaged =
+    (error instanceof KvError && error.code === 'CORRUPT') ||
+    /^Corruption|No such file|^NotFound/.test(reason);
+  if (isDamaged) return { kind: 'void', why: reason };
+  throw new KvError('DISK_FAILED', `the metadata store does not open: ${reason}`, {
+    cause: error,
+  });
+}
+
+const messageOf = (cause: unknown): string | undefined =>
+  typeof cause === 'object' && cause !== null && 'message' in cause
+    ? String(cause.message)
+    : undefined;

@@ -1,0 +1,46 @@
+/**
+ * How rows stand in LevelDB: the value followed by the CRC of key and value, because LevelDB itself
+ * hands out flipped bits without a word. Names are keys as strings, for maps and for ordering.
+ */
+import { crc32 } from '../common/checksum.ts';
+import { KvError } from '../common/errors.ts';
+
+const CRC_BYTES = 4;
+
+export type TableRow = readonly [key: Uint8Array, value: Uint8Array];
+
+/** A row not yet in LevelDB; null: deleted. */
+export interface YoungRow {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | null;
+}
+
+/** The value with its CRC, ready to be stored. */
+export function sealed(key: Uint8Array, value: Uint8Array): Uint8Array {
+  const row = Buffer.allocUnsafe(value.length + CRC_BYTES);
+  row.set(value, 0);
+  row.writeUInt32LE(crc32(value, crc32(key)), value.length);
+  return row;
+}
+
+/** The value of a stored row. @throws KvError `CORRUPT` when its CRC does not match. */
+export function checked(key: Uint8Array, stored: Uint8Array): Uint8Array {
+  const end = stored.length - CRC_BYTES;
+  if (end >= 0) {
+    const value = stored.subarray(0, end);
+    if (crcAt(stored, end) === crc32(value, crc32(key))) return value;
+  }
+  throw new KvError('CORRUPT', 'a row of the metadata fails its checksum');
+}
+
+/** Byte order of keys is code unit order of their names. */
+export const nameOf = (key: Uint8Array): string =>
+  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
+
+/** Little-endian, without a view: this is on the path of every read. */
+const crcAt = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at] ?? 0) |
+    ((bytes[at + 1] ?? 0) << 8) |
+    ((bytes[at + 2] ?? 0) << 16) |
+    ((bytes[at + 3] ?? 0) << 24)) >>>
+  0;
