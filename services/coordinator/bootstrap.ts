@@ -1,209 +1,164 @@
 /**
- * How a coordinator comes by its identity, exactly once in the life of a cluster. It asks all
- * configured peers what they are and carries out what bootstrap-rules.ts says; everything that it
- * decides is durable in the node folder before anybody hears of it.
+ * Carries the bootstrap rules out: asks the peers, takes the identity durably, and lets this node
+ * vote once all of them have one. Invariant: identities are taken one at a time, each right after a
+ * round of answers, and only through the folder.
  */
-import type { BootstrapAnswer, BootstrapRequest, CoordinatorState } from '../api/admin.ts';
+import { Backoff } from '../common/backoff.ts';
 import { type Clock, sleep } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
-import { type ClusterId, clusterId, hexOf, isHex32, nodeId } from '../common/ids.ts';
+import { type ClusterId, clusterId, hexOf, nodeId } from '../common/ids.ts';
 import type { Random } from '../common/random.ts';
-import { SECOND_MS } from '../common/units.ts';
-import type { CoordinatorOptions, NamedAddress } from '../config/options.ts';
+import { Semaphore } from '../common/semaphore.ts';
+import type { NamedAddress } from '../config/options.ts';
 import type { NodeFolder } from '../consensus/node-folder.ts';
-import type { Identity, Member } from '../consensus/transport.ts';
-import { type ProbeReply, RaftService } from '../rpc/generated/raft.ts';
-import { helloTo, type Introduction } from '../rpc/hello.ts';
-import { callUnary } from '../rpc/unary.ts';
+import type { Identity } from '../consensus/transport.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import {
   type BootstrapAction,
-  isSettled,
+  type BootstrapRules,
+  confirms,
+  decide,
+  isRequestOpen,
+  type NodeState,
+  type OwnView,
   type PeerAnswer,
-  type PeerState,
-  stepOfEmpty,
+  refusalOfPeers,
 } from './bootstrap-rules.ts';
 
-const ASK_EVERY_MS = 200;
-const PROBE_TIMEOUT_MS = SECOND_MS;
-const STATES: readonly string[] = ['empty', 'armed', 'member', 'recovering', 'void', 'waiting'];
+const PAUSE_MS = { minMs: 100, maxMs: 1000 };
+/** Bootstrap calls that may wait for their turn. */
+const WAITERS_MAX = 16;
+const CLUSTER_ID_BYTES = 16;
 
-/** Asks one address; rejects where nobody answers. */
-export type Probe = (address: string) => Promise<ProbeReply>;
-
-export interface BootstrapParts {
-  readonly folder: NodeFolder;
+export interface BootstrapComponents {
+  /**
+   * Its state must be final (`member` where the log has a term) before anybody is answered or asked:
+   * a member that looks armed would let a wiped peer take its old identity again.
+   */
+  readonly folder: Pick<NodeFolder, 'name' | 'identity' | 'directoryState' | 'arm'>;
+  /** Asks one peer; `unreachable` instead of an error. */
+  readonly probe: (peer: NamedAddress) => Promise<PeerAnswer>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly introduce: () => Introduction;
-  /** For tests; by default a call over the wire. */
-  readonly probe?: Probe;
 }
 
-export type BootstrapOptions = Pick<
-  CoordinatorOptions,
-  'name' | 'peers' | 'bootstrap' | 'clusterId'
->;
+export interface BootstrapOptions {
+  readonly mode: 'auto' | 'manual';
+  readonly clusterId: ClusterId | null;
+  /** All coordinators in the same order on all of them, this one among them. */
+  readonly peers: readonly NamedAddress[];
+}
 
 export class Bootstrap {
-  readonly #parts: BootstrapParts;
-  readonly #options: BootstrapOptions;
-  readonly #probe: Probe;
-  /** Peers that were seen armed or more with our cluster, by name; that cannot be undone. */
-  readonly #settled = new Set<string>();
-  #isWaiting = false;
+  readonly #components: BootstrapComponents;
+  readonly #rules: BootstrapRules;
+  readonly #others: readonly NamedAddress[];
+  readonly #turn = new Semaphore(1, WAITERS_MAX);
+  readonly #confirmed = new Set<string>();
+  #last: BootstrapAction | null = null;
 
-  constructor(parts: BootstrapParts, options: BootstrapOptions) {
-    this.#parts = parts;
-    this.#options = options;
-    this.#probe =
-      parts.probe ??
-      ((address) =>
-        callUnary(
-          RaftService.probe,
-          address,
-          { hello: helloTo(parts.introduce(), 0) },
-          PROBE_TIMEOUT_MS,
-        ));
+  constructor(components: BootstrapComponents, { mode, clusterId, peers }: BootstrapOptions) {
+    const members = peers.map(({ name, address }, i) => ({ node: nodeId(i + 1), name, address }));
+    this.#components = components;
+    this.#rules = { mode, clusterId, members };
+    this.#others = peers.filter(({ name }) => name !== components.folder.name);
   }
 
-  state(): CoordinatorState {
-    const state = this.#parts.folder.directoryState();
-    return state === 'empty' && this.#isWaiting ? 'waiting' : state;
+  /** For status and probes. */
+  state(): NodeState {
+    const state = this.#components.folder.directoryState();
+    return state === 'empty' && this.#last?.kind === 'waiting' ? 'waiting' : state;
   }
 
-  /** Resolves once this node may vote; rejects when the signal aborts. */
+  /**
+   * Resolves with the identity once this node may vote; a member at once, even alone.
+   * @throws KvError `INVALID_ARGUMENT` when the peers do not name this node; the signal's reason.
+   */
   async run(signal: AbortSignal): Promise<Identity> {
-    const { folder, clock } = this.#parts;
-    while (true) {
+    const { clock, random, folder } = this.#components;
+    const backoff = new Backoff(random, PAUSE_MS);
+    for (;;) {
       signal.throwIfAborted();
-      const { identity } = folder;
-      // A member was allowed to vote once: it needs nobody's leave to come back.
-      if (identity !== null && folder.directoryState() === 'member') return identity;
-      if (identity === null) await this.#stepEmpty();
-      else if (await this.#allSettled(identity)) {
-        await folder.becomeMember();
-        return identity;
-      }
-      await sleep(clock, ASK_EVERY_MS, signal);
+      const before = this.#last;
+      const action = await this.#turn.run(() => this.#step());
+      if (action.kind === 'start' && folder.identity !== null) return folder.identity;
+      if (before?.kind !== action.kind) backoff.reset();
+      await sleep(clock, backoff.next(), signal);
     }
   }
 
   /**
-   * `POST /admin/bootstrap`: arms this node, durably. The same again answers the state.
-   * @throws KvError `CLUSTER_EXISTS`, `PEER_NOT_EMPTY`, `PEER_UNKNOWN`, `INVALID_ARGUMENT`.
+   * `POST /admin/bootstrap`: takes the identity durably; a repeat answers the same.
+   * @throws KvError `CLUSTER_EXISTS`, `WRONG_CLUSTER`, `PEER_NOT_EMPTY`, `PEER_UNKNOWN` (both with
+   * the peer in the detail), `INVALID_ARGUMENT`.
    */
-  async request(request: BootstrapRequest): Promise<BootstrapAnswer> {
-    const { folder } = this.#parts;
-    const cluster = clusterId(request.clusterId);
-    if (folder.identity !== null) {
-      if (folder.identity.clusterId === cluster) return { state: this.state() };
-      throw new KvError(
-        'CLUSTER_EXISTS',
-        `this node belongs to cluster ${folder.identity.clusterId}`,
-      );
-    }
-    const members = request.members.map(({ nodeId: node, name, address }) => ({
-      node: nodeId(node),
-      name,
-      address,
-    }));
-    const self = members.find(({ name }) => name === this.#options.name);
-    if (self === undefined) {
-      throw new KvError(
-        'INVALID_ARGUMENT',
-        `the members do not name this node, ${this.#options.name}`,
-      );
-    }
-    for (const { name, address } of members) {
-      if (name !== self.name) await this.#requireFree(name, address, cluster);
-    }
-    await folder.arm({ clusterId: cluster, node: self.node, name: self.name, members });
+  async request(
+    request: Pick<Identity, 'clusterId' | 'members'>,
+  ): Promise<{ readonly state: NodeState }> {
+    await this.#turn.run(async () => {
+      if (!isRequestOpen(this.#own(), request, this.#rules)) return;
+      const refusal = refusalOfPeers(await this.#ask(), request);
+      if (refusal !== null) throw refusal;
+      await this.#arm(request);
+    });
     return { state: this.state() };
   }
 
-  async #requireFree(name: string, address: string, cluster: ClusterId): Promise<void> {
-    const answer = await this.#ask(address);
-    if (answer === null) {
-      throw new KvError('PEER_UNKNOWN', `${name} does not answer; try again`, {
-        detail: { peer: name },
+  async #step(): Promise<BootstrapAction> {
+    const isMember = ['member', 'recovering'].includes(this.#own().state);
+    const answers = isMember ? [] : await this.#ask();
+    const { identity } = this.#components.folder;
+    for (const answer of answers) {
+      if (identity !== null && confirms(identity, answer)) this.#confirmed.add(answer.name);
+    }
+    const action = decide(this.#own(), answers, this.#rules);
+    this.#report(action);
+    if (action.kind === 'arm') {
+      await this.#arm({
+        clusterId: clusterId(action.clusterId ?? this.#mint()),
+        members: this.#rules.members,
       });
     }
-    const isFree = answer.state === 'empty' || isSettled(answer, cluster);
-    if (!isFree) {
-      throw new KvError('PEER_NOT_EMPTY', `${name} is ${answer.state} in another cluster`, {
-        detail: { peer: name },
-      });
-    }
+    return action;
   }
 
-  async #stepEmpty(): Promise<void> {
-    const { bootstrap, clusterId: configured, name } = this.#options;
-    const names = this.#options.peers.map((peer) => peer.name);
-    const answers = await Promise.all(this.#others().map(({ address }) => this.#ask(address)));
-    const action = stepOfEmpty(
-      {
-        mode: bootstrap,
-        clusterId: configured === null ? null : clusterId(configured),
-        isInitiator: names.every((other) => name <= other),
-      },
-      answers,
-    );
-    await this.#carryOut(action);
+  async #arm({ clusterId, members }: Pick<Identity, 'clusterId' | 'members'>): Promise<void> {
+    const { folder, logger } = this.#components;
+    const self = members.find(({ name }) => name === folder.name);
+    if (self === undefined) throw notAPeer(folder.name);
+    await folder.arm({ clusterId, node: self.node, name: self.name, members });
+    logger.info({ clusterId, node: self.node }, 'identity taken');
   }
 
-  async #carryOut(action: BootstrapAction): Promise<void> {
-    const { folder, random, logger } = this.#parts;
-    if (action.kind === 'waiting' && !this.#isWaiting) {
-      this.#isWaiting = true;
-      logger.warn({}, 'this empty node meets a living cluster and waits to be added');
-    }
-    if (action.kind !== 'arm') return;
-    const cluster = action.clusterId ?? clusterId(hexOf(random.bytes(16)));
-    const members = this.#options.peers.map(memberOf);
-    const self = members.find(({ name }) => name === this.#options.name);
-    if (self === undefined)
-      throw new KvError('INVALID_ARGUMENT', 'the peers do not name this node');
-    await folder.arm({ clusterId: cluster, node: self.node, name: self.name, members });
-    logger.info({ cluster, node: self.node }, 'armed');
+  #ask(): Promise<PeerAnswer[]> {
+    const { folder, probe } = this.#components;
+    const isListed = this.#rules.members.some(({ name }) => name === folder.name);
+    if (!isListed) return Promise.reject(notAPeer(folder.name));
+    return Promise.all(this.#others.map((peer) => probe(peer)));
   }
 
-  async #allSettled(identity: Identity): Promise<boolean> {
-    const missing = identity.members.filter(
-      ({ name }) => name !== identity.name && !this.#settled.has(name),
-    );
-    await Promise.all(
-      missing.map(async ({ name, address }) => {
-        const configured = this.#options.peers.find((peer) => peer.name === name);
-        const answer = await this.#ask(configured?.address ?? address);
-        if (isSettled(answer, identity.clusterId)) this.#settled.add(name);
-      }),
-    );
-    return missing.every(({ name }) => this.#settled.has(name));
+  #own(): OwnView {
+    const { folder } = this.#components;
+    return {
+      name: folder.name,
+      state: folder.directoryState(),
+      identity: folder.identity,
+      confirmed: this.#confirmed,
+    };
   }
 
-  async #ask(address: string): Promise<PeerAnswer | null> {
-    try {
-      const { state, hello } = await this.#probe(address);
-      if (!isPeerState(state)) return null;
-      const cluster = hello?.clusterId ?? '';
-      return { state, clusterId: isHex32(cluster) ? clusterId(cluster) : null };
-    } catch {
-      // Unreachable says nothing: the caller asks again.
-      return null;
-    }
+  #mint(): string {
+    return hexOf(this.#components.random.bytes(CLUSTER_ID_BYTES));
   }
 
-  #others(): readonly NamedAddress[] {
-    return this.#options.peers.filter(({ name }) => name !== this.#options.name);
+  /** Says what is awaited, once for each change. */
+  #report(action: BootstrapAction): void {
+    const isNews = JSON.stringify(action) !== JSON.stringify(this.#last);
+    this.#last = action;
+    if (isNews) this.#components.logger.info({ ...action }, 'bootstrap');
   }
 }
 
-const memberOf = ({ name, address }: NamedAddress, ordinal: number): Member => ({
-  node: nodeId(ordinal + 1),
-  name,
-  address,
-});
-
-const isPeerState = (text: string): text is PeerState => STATES.includes(text);
+const notAPeer = (name: string): KvError =>
+  new KvError('INVALID_ARGUMENT', `the peers do not name this coordinator, ${name}`);

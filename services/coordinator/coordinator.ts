@@ -5,7 +5,7 @@
 import type { Clock } from '../common/clock.ts';
 import { sleep } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
-import { clusterId } from '../common/ids.ts';
+import { clusterId, nodeId } from '../common/ids.ts';
 import type { Random } from '../common/random.ts';
 import { SECOND_MS } from '../common/units.ts';
 import type { CoordinatorOptions } from '../config/options.ts';
@@ -24,6 +24,7 @@ import { CoordinatorAdmin } from './admin.ts';
 import { Bootstrap } from './bootstrap.ts';
 import { PeerLinks } from './grpc/peer-links.ts';
 import { peerMetrics } from './grpc/peer-metrics.ts';
+import { probePeer } from './grpc/probe.ts';
 import { RaftService } from './grpc/raft-service.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
 import { Member, notReady } from './member.ts';
@@ -88,8 +89,13 @@ export class Coordinator {
   async run(): Promise<void> {
     const opened = this.#require();
     const { signal } = this.#stopping;
-    const identity = await opened.bootstrap.run(signal);
-    if (signal.aborted) return;
+    const identity = await opened.bootstrap.run(signal).catch((error: unknown) => {
+      if (signal.aborted) return null;
+      throw error;
+    });
+    if (identity === null) return;
+    // Durable before the first vote: from now on it needs nobody's leave to come back.
+    await opened.folder.becomeMember();
     const links = this.#connect(identity);
     const introduce = (): Introduction => this.#introduce();
     this.#member = await Member.open(
@@ -126,7 +132,14 @@ export class Coordinator {
     const { clock, random, logger, metrics } = this.#parts;
     const { options, maxObjectBytes, pendingRestart } = this.#settings;
     const introduce = (): Introduction => this.#introduce();
-    const bootstrap = new Bootstrap({ folder, clock, random, logger, introduce }, options);
+    const bootstrap = new Bootstrap(
+      { folder, clock, random, logger, probe: (peer) => probePeer(introduce, peer) },
+      {
+        mode: options.bootstrap,
+        clusterId: options.clusterId === null ? null : clusterId(options.clusterId),
+        peers: options.peers,
+      },
+    );
     const raft = new RaftService({
       introduce,
       state: () => this.#member?.directoryState() ?? bootstrap.state(),
@@ -137,7 +150,18 @@ export class Coordinator {
       clock,
       folder,
       options,
-      bootstrap,
+      bootstrap: {
+        state: () => bootstrap.state(),
+        request: (request) =>
+          bootstrap.request({
+            clusterId: clusterId(request.clusterId),
+            members: request.members.map((member) => ({
+              node: nodeId(member.nodeId),
+              name: member.name,
+              address: member.address,
+            })),
+          }),
+      },
       pendingRestart,
       httpAddress: this.#httpAddress(),
       peers: { peer: (node) => this.#links?.fact(node) },

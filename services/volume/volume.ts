@@ -54,6 +54,9 @@ interface Running {
   readonly accept: OnOpen<DataReplies, DataRequests>;
 }
 
+/** What is known before the folder is open. */
+const UNKNOWN = { clusterId: null, disk: diskId(0) } as const;
+
 export class Volume {
   readonly #parts: VolumeParts;
   readonly #options: VolumeOptions;
@@ -241,14 +244,15 @@ export class Volume {
   }
 
   #status(): VolumeStatus {
-    const identity = this.#folder?.identity;
-    const registration = this.#running?.registration;
+    const boots = this.#folder?.identity.boots ?? 0;
+    // The folder speaks until the registration does, which starts from what the folder holds.
+    const known = this.#running?.registration ?? this.#folder?.identity ?? UNKNOWN;
     return {
       name: this.#options.name,
-      clusterId: registration?.clusterId ?? identity?.clusterId ?? null,
-      disk: registration?.disk ?? identity?.disk ?? 0,
-      session: registration?.session ?? 0,
-      boots: identity?.boots ?? 0,
+      clusterId: known.clusterId,
+      disk: known.disk,
+      session: this.#running?.registration.session ?? 0,
+      boots,
       podUid: this.#options.podUid,
       version: VERSION,
       state: this.#state(),
