@@ -19,25 +19,49 @@ import type { Terminal } from './terminal.ts';
 const STOP_MS = MINUTE_MS;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Runs until a signal asks it to stop. @throws KvError when it cannot start. */
-export async function runLocalCluster(request: LocalRequest, terminal: Terminal): Promise<number> {
+/** What a local cluster takes from the machine it runs on. */
+export interface LocalParts {
+  readonly programs: Programs;
+  /** Calls `stop` whenever someone asks for an end; answers how to listen no more. */
+  readonly onStop: (stop: () => void) => () => void;
+}
+
+/** Runs until it is asked to stop. @throws KvError `INVALID_ARGUMENT` when it cannot start. */
+export async function runLocalCluster(
+  request: LocalRequest,
+  terminal: Terminal,
+  parts: LocalParts,
+): Promise<number> {
   const dataDir = resolve(request.dataDir);
-  const planned = planOf({ ...request, dataDir }, programs());
+  const planned = planOf({ ...request, dataDir }, parts.programs);
   await checkFolder(dataDir, planned);
   await checkPorts(planned, dataDir);
   await mkdir(join(dataDir, 'logs'), { recursive: true });
   const cluster = new LocalCluster({ dataDir, planned, terminal });
-  return cluster.run();
+  const listenNoMore = parts.onStop(() => cluster.stop());
+  try {
+    return await cluster.run();
+  } finally {
+    listenNoMore();
+  }
 }
 
-/** The other programs stand beside this one, built or not. */
-function programs(): Programs {
+/** The programs that stand beside this one, built or not, and the signals of a terminal. */
+export function thisMachine(): LocalParts {
   const extension = extname(import.meta.url);
   const program = (room: string): readonly string[] => [
     process.execPath,
     fileURLToPath(new URL(`../${room}/main${extension}`, import.meta.url)),
   ];
-  return { coordinator: program('coordinator'), volume: program('volume') };
+  return {
+    programs: { coordinator: program('coordinator'), volume: program('volume') },
+    onStop(stop) {
+      for (const signal of SIGNALS) process.on(signal, stop);
+      return () => {
+        for (const signal of SIGNALS) process.off(signal, stop);
+      };
+    },
+  };
 }
 
 const PROCESSES = 'processes.json';
@@ -87,19 +111,20 @@ class LocalCluster {
   readonly #options: ClusterOptions;
   readonly #running = new Map<string, Running>();
   #stopping = false;
+  #recorded: Promise<void> = Promise.resolve();
   #code = OK;
-  #stop: () => void = () => undefined;
+  readonly #asked = Promise.withResolvers<undefined>();
 
   constructor(options: ClusterOptions) {
     this.#options = options;
   }
 
+  /** Asks `run` to end; asking again changes nothing. */
+  stop(): void {
+    this.#asked.resolve(undefined);
+  }
+
   async run(): Promise<number> {
-    const asked = new Promise<void>((settle) => {
-      this.#stop = settle;
-    });
-    const onSignal = (): void => this.#stop();
-    for (const signal of SIGNALS) process.on(signal, onSignal);
     const { planned } = this.#options;
     this.#say(`starting ${planned.length} processes in ${this.#options.dataDir}`);
     for (const each of planned) this.#start(each);
@@ -110,11 +135,10 @@ class LocalCluster {
       isRunning: (name) => this.#running.has(name),
     });
     watch.start();
-    await asked;
+    await this.#asked.promise;
     this.#stopping = true;
     await watch.stop();
     await this.#stopAll();
-    for (const signal of SIGNALS) process.off(signal, onSignal);
     return this.#code;
   }
 
@@ -125,15 +149,14 @@ class LocalCluster {
     const child = spawn(program, args, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     const ended = new Promise<void>((settle) => {
-      child.once('error', () => settle());
-      child.once('exit', (code, signal) => {
-        void this.#buried(planned.name, signal ?? `code ${code ?? '?'}`).then(settle);
-      });
+      const bury = (how: string): void => void this.#bury(planned.name, how).then(settle);
+      child.once('error', (error) => bury(error.message));
+      child.once('exit', (code, signal) => bury(signal ?? `code ${code ?? '?'}`));
     });
     this.#running.set(planned.name, { planned, child, ended });
   }
 
-  async #buried(name: string, how: string): Promise<void> {
+  async #bury(name: string, how: string): Promise<void> {
     this.#running.delete(name);
     if (this.#stopping) return;
     const last = await lastLine(this.#logOf(name));
@@ -142,11 +165,17 @@ class LocalCluster {
     if (this.#running.size > 0) return;
     this.#say('no process is left');
     this.#code = FAILED;
-    this.#stop();
+    this.stop();
   }
 
-  /** Rewrites processes.json, atomically; a process that is gone has pid 0. */
-  async #record(): Promise<void> {
+  /** Rewrites processes.json, one time after the other: several may die at once. */
+  #record(): Promise<void> {
+    this.#recorded = this.#recorded.then(() => this.#write());
+    return this.#recorded;
+  }
+
+  /** Atomically; a process that is gone has pid 0. */
+  async #write(): Promise<void> {
     const { dataDir, planned } = this.#options;
     const processes = planned.map((each) => ({
       ...each,

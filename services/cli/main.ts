@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `minikv` program. */
 import { HOUR_MS } from '../common/units.ts';
-import { runLocalCluster } from './local-cluster.ts';
+import { runLocalCluster, thisMachine } from './local-cluster.ts';
 import { runProgram } from './program.ts';
 
 // Waiting for a retry keeps no handle open, and the process must not end meanwhile.
@@ -21,6 +21,6 @@ process.exitCode = await runProgram(
     interactive: process.stderr.isTTY,
     env: process.env,
   },
-  runLocalCluster,
+  (request, terminal) => runLocalCluster(request, terminal, thisMachine()),
 );
 clearInterval(awake);

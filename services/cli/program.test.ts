@@ -14,7 +14,6 @@ import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { KvError } from '../common/errors.ts';
-import { seededRandom } from '../common/random.ts';
 import { FakeKvServer, refuse } from '../testing/kv-server.ts';
 import { type LocalRequest, runProgram } from './program.ts';
 
@@ -84,7 +83,7 @@ describe('put, get, delete, list', () => {
 
   test('standard input is a value, also a large one', async () => {
     const url = server.url.origin;
-    const large = Buffer.from(seededRandom(1).bytes(3_000_000));
+    const large = Buffer.alloc(3_000_000, 'a large value');
     const flags = ['--coordinator', url];
     expect((await runBare(['put', 'k', '-', ...flags], { stdin: Buffer.from('in') })).code).toBe(0);
     expect(held('k')).toBe('in');
@@ -206,7 +205,7 @@ describe('import and export', () => {
     writeFileSync(join(root, 'a/one'), 'one');
     writeFileSync(join(root, 'a/b/ä %2f?#'), 'odd name');
     writeFileSync(join(root, 'a/nothing'), '');
-    writeFileSync(join(root, 'large'), seededRandom(2).bytes(2_500_000));
+    writeFileSync(join(root, 'large'), Buffer.alloc(2_500_000, 'a large file'));
     writeFileSync(join(root, 'bin/tool'), '#!/bin/sh\n', { mode: 0o755 });
     symlinkSync('../a/one', join(root, 'bin/link'));
     symlinkSync('nowhere', join(root, 'dangling'));

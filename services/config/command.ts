@@ -1,4 +1,4 @@
-/** What a process was asked to do: print something and exit 0, or serve. */
+/** What a process was asked to do: print something (a newline follows) and exit 0, or serve. */
 import type { z } from 'zod';
 import { load } from './load.ts';
 import { helpText, printSettings } from './print.ts';
@@ -15,8 +15,8 @@ export async function readCommand<S extends z.ZodObject, O>(
   inputs: Inputs,
 ): Promise<Command<O>> {
   const asked = readArguments(inputs.argv, fieldsOf(role.schema));
-  if (asked.help) return { kind: 'print', text: helpText(role) };
+  if (asked.help) return { kind: 'print', text: helpText(role).trimEnd() };
   const loaded = await load(role, inputs);
   if (!asked.printConfig) return { kind: 'serve', loaded };
-  return { kind: 'print', text: printSettings(loaded.settings, asked.output) };
+  return { kind: 'print', text: printSettings(loaded.settings, asked.output).trimEnd() };
 }
