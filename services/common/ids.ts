@@ -2,7 +2,7 @@
  * Branded identifiers. A bare number or string cannot reach a place that wants one of these; the
  * constructors below are the only way in and check the range.
  */
-import { assert } from './assert.ts';
+import { AssertionError, assert } from './assert.ts';
 
 declare const brand: unique symbol;
 type Brand<T, Name extends string> = T & { readonly [brand]: Name };
@@ -33,9 +33,12 @@ export type Digest = Brand<string, 'Digest'>;
 const HEX_32 = /^[0-9a-f]{32}$/;
 const HEX_64 = /^[0-9a-f]{64}$/;
 const BIRTH_MAX = 2 ** 48 - 1;
+const COUNTER_MAX = Number.MAX_SAFE_INTEGER;
 
 function counter(value: number, name: string): number {
-  assert(Number.isSafeInteger(value) && value >= 0, `${name} out of range: ${String(value)}`);
+  // Called for each entry and message: no look-up of a global, no text unless it fails.
+  const isCounter = value >= 0 && value <= COUNTER_MAX && value % 1 === 0;
+  if (!isCounter) throw new AssertionError(`${name} out of range: ${String(value)}`);
   return value;
 }
 

@@ -6,17 +6,10 @@
  */
 import { assert, present } from '../common/assert.ts';
 import { textOf, utf8 } from '../common/bytes.ts';
-import { logIndex, nodeId, type NodeId, term } from '../common/ids.ts';
+import { logIndex, type NodeId, nodeId, term } from '../common/ids.ts';
 import { RaftCore } from '../raft/core.ts';
 import type { Message } from '../raft/messages.ts';
-import type {
-  Entry,
-  HardState,
-  LogPoint,
-  RaftLimits,
-  RaftOptions,
-  Ready,
-} from '../raft/types.ts';
+import type { Entry, HardState, LogPoint, RaftLimits, RaftOptions, Ready } from '../raft/types.ts';
 
 export interface ClusterOptions {
   readonly size: number;
@@ -66,7 +59,12 @@ export interface SnapshotTransfer {
 }
 
 export type Outcome =
-  | { readonly kind: 'read'; readonly node: number; readonly readId: number; readonly index: number }
+  | {
+      readonly kind: 'read';
+      readonly node: number;
+      readonly readId: number;
+      readonly index: number;
+    }
   | { readonly kind: 'lost-read'; readonly node: number; readonly readId: number }
   | {
       readonly kind: 'refused';
@@ -177,8 +175,8 @@ export class RaftCluster {
         const sentTerm = this.core(id).status().term;
         this.transfers.push({ from: node.id, to, point: node.disk.flushed, term: sentTerm });
       }
+      this.#checkLeader(node);
     }
-    this.#checkLeader(node);
   }
 
   /** Syncs the oldest `count` writes and lets go what waited for them. */
