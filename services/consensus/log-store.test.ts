@@ -297,7 +297,7 @@ describe('LogStore after faults', () => {
     await store.close();
     await disk.remove(`${FOLDER}/log/000000000001.log`);
     const again = await open(disk);
-    await again.align(point(5, 1), false);
+    await again.align(point(20, 1), false);
     expect(again.recovering).toBe(true);
   });
 
