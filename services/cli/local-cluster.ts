@@ -159,7 +159,7 @@ class LocalCluster {
   async #bury(name: string, how: string): Promise<void> {
     this.#running.delete(name);
     if (this.#stopping) return;
-    const last = await lastLine(this.#logOf(name));
+    const last = await lastWords(this.#logOf(name));
     this.#say(`${name} died (${how}); it is not restarted. Its last words: ${last}`);
     await this.#record();
     if (this.#running.size > 0) return;
@@ -217,7 +217,35 @@ class LocalCluster {
   }
 }
 
-async function lastLine(path: string): Promise<string> {
+const LAST_WORDS_MAX = 300;
+
+/** The end of a log for eyes: of a structured line its message and error. */
+async function lastWords(path: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch(() => '');
-  return text.trimEnd().split('\n').at(-1) ?? '';
+  const line = text.trimEnd().split('\n').at(-1) ?? '';
+  return (wordsOf(line) ?? line).slice(0, LAST_WORDS_MAX);
+}
+
+function wordsOf(line: string): string | null {
+  const json = parsed(line);
+  const message = textIn(json, 'msg');
+  if (message === null) return null;
+  const error = textIn(fieldOf(json, 'error'), 'message');
+  return error === null ? message : `${message}: ${error}`;
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}
+
+const fieldOf = (json: unknown, name: string): unknown =>
+  typeof json === 'object' && json !== null ? new Map(Object.entries(json)).get(name) : undefined;
+
+function textIn(json: unknown, name: string): string | null {
+  const text = fieldOf(json, name);
+  return typeof text === 'string' ? text : null;
 }
