@@ -293,6 +293,25 @@ describe('an older session', () => {
     old.beat();
     expect(registry.find(diskId(1))?.session).toBe(fresh.session);
   });
+
+  test('is refused by a coordinator that has applied the newer one without hearing it', async () => {
+    const { consensus, registry, join } = setUp();
+    const old = await join('v1');
+    registry.closed(old);
+    const again = {
+      kind: 'register',
+      disk: diskId(1),
+      volume: 'v1',
+      boots: 2,
+      nonce: 'n',
+    } as const;
+    const index = consensus.apply({ ...again, clean: true, zone: null, capacityBytes: 10 });
+    const before = old.frames.length;
+    old.beat();
+    expect(old.frames.length).toBe(before + 1);
+    expect(old.last('superseded')).toMatchObject({ value: { session: index } });
+    expect(registry.live()).toHaveLength(0);
+  });
 });
 
 describe('questions', () => {

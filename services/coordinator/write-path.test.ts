@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { utf8 } from '../common/bytes.ts';
 import { digestOf } from '../common/digest.ts';
 import { KvError } from '../common/errors.ts';
-import { birthOf, blobId, logIndex, nodeId, txnId } from '../common/ids.ts';
+import { birthOf, blobId, logIndex, nodeId, session, txnId } from '../common/ids.ts';
 import { KIB, MIB } from '../common/units.ts';
 import { CoordinatorWorld, type End, HandBody, patterned } from '../testing/coordinator-world.ts';
 import type { MutationResult } from './gateway.ts';
@@ -109,6 +109,13 @@ describe('a small value', () => {
     );
     expect(await world.code(world.put('k', small))).toBe('TOO_FEW_VOLUMES');
     expect(world.volumes.at(3).calls).toEqual([]);
+  });
+
+  test('a volume heard in another session than the registered one gets no bytes', async () => {
+    const world = new CoordinatorWorld();
+    world.volumes.at(2).session = session(world.metadata.appliedIndex + 9);
+    expect((await world.done(world.put('k', small))).results[0]?.copyCount).toBe(2);
+    expect(world.volumes.at(2).calls).toEqual([]);
   });
 
   test('volumes without room: 507', async () => {

@@ -2,6 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import { utf8 } from '../../common/bytes.ts';
 import { diskId, logIndex } from '../../common/ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../../common/units.ts';
+import { preference } from '../../placement/replicas.ts';
+import { shardOf } from '../../placement/shard.ts';
 import { CoordinatorWorld } from '../../testing/coordinator-world.ts';
 import { AdvanceJob } from './advance.ts';
 import { PeriodicJob } from './periodic-job.ts';
@@ -244,17 +246,22 @@ describe('repair', () => {
   });
 
   test('keeps the place of a volume that left, for as long as it is awaited', async () => {
-    const world = new CoordinatorWorld({ volumes: 4, minReplicas: 1 });
-    for (const disk of [3, 4]) world.volumes.at(disk).isHeard = false;
+    const world = new CoordinatorWorld({ volumes: 4 });
+    const [left, other] = preference(
+      shardOf(key),
+      [3, 4].map((disk) => ({ disk: diskId(disk), zone: '', capacityBytes: 2 ** 40 })),
+    ).map(({ disk }) => disk as number);
+    if (left === undefined || other === undefined) throw new Error('no preference');
+    for (const disk of [left, other]) world.volumes.at(disk).isHeard = false;
     await world.done(world.put('k', value));
-    for (const disk of [3, 4]) world.volumes.await(disk, true);
+    world.volumes.await(left, true);
+    world.volumes.at(other).isHeard = true;
     start(world);
     await world.clock.advance(MINUTE_MS);
     expect(disksOf(world)).toEqual([1, 2]);
-    for (const disk of [3, 4]) world.volumes.await(disk, false);
-    world.volumes.at(4).isHeard = true;
+    world.volumes.await(left, false);
     await world.clock.advance(2 * SECOND_MS);
-    expect(disksOf(world)).toEqual([1, 2, 4]);
+    expect(disksOf(world)).toEqual([1, 2, other]);
   });
 
   test('replaces a bad copy, on its own disk where there is none other', async () => {
