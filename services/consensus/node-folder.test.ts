@@ -29,6 +29,18 @@ describe('NodeFolder', () => {
     await second.close();
   });
 
+  test('a boot id never comes back, whichever slot decays', async () => {
+    for (const at of [20, 16_384 + 20]) {
+      const disk = new MemoryDisk();
+      for (let boot = 1; boot <= 4; boot += 1) {
+        const folder = await NodeFolder.open(disk, options);
+        expect(folder.bootId).toBe(boot);
+        await folder.close();
+        disk.flipBit('/data/coordinator/identity', at);
+      }
+    }
+  });
+
   test('arms once: the same again is fine, another cluster is refused', async () => {
     const folder = await NodeFolder.open(new MemoryDisk(), options);
     await folder.arm(identity);

@@ -66,7 +66,8 @@ export class NodeFolder {
       const found = readStored(file, path);
       checkIdentity(found.identity, options);
       const stored = { ...found, bootId: found.bootId + 1 };
-      await file.write(encode(stored));
+      // Both slots: decay of one must not bring an earlier boot id back.
+      await file.writeBoth(encode(stored));
       return new NodeFolder(options, { lock, file, stored });
     } catch (error) {
       await lock.release();

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { textOf, utf8 } from '../common/bytes.ts';
-import { seededRandom } from '../common/random.ts';
+import { type Random, seededRandom, systemRandom } from '../common/random.ts';
 import { FrameLog, type FrameLogOptions, type LogDamage } from './frame-log.ts';
 import { MemoryDisk } from './memory-disk.ts';
 
@@ -12,11 +12,15 @@ interface Opened {
   readonly damage: LogDamage | null;
 }
 
-async function openLog(disk: MemoryDisk, options: Partial<FrameLogOptions> = {}): Promise<Opened> {
+async function openLog(
+  disk: MemoryDisk,
+  options: Partial<FrameLogOptions> = {},
+  random: Random = seededRandom(1),
+): Promise<Opened> {
   const texts: string[] = [];
   let damage: LogDamage | null = null;
   const log = await FrameLog.open(
-    { disk, random: seededRandom(1) },
+    { disk, random },
     {
       path: '/log',
       segmentBytes: 1000,
@@ -277,6 +281,18 @@ describe('a frame log on a failing disk', () => {
     expect(again.texts).toEqual(['one']);
     expect(again.damage?.kind).toBe('torn');
   });
+});
+
+test('each segment draws a salt of its own, also from a random that hands out views of a pool', async () => {
+  const disk = new MemoryDisk();
+  const { log } = await openLog(disk, {}, systemRandom);
+  for (let i = 0; i < 30; i += 1) await write(log, 'x'.repeat(100));
+  const salts = new Set<string>();
+  for (const name of await disk.list('/log')) {
+    const file = await disk.open(`/log/${name}`, 'read');
+    salts.add(Buffer.from(await file.read(32, 4)).toString('hex'));
+  }
+  expect(salts.size).toBe((await disk.list('/log')).length);
 });
 
 test('writes the bytes of the format page', async () => {

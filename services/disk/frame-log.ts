@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import { assert, present } from '../common/assert.ts';
+import { ByteReader } from '../common/bytes.ts';
 import { asError, KvError } from '../common/errors.ts';
 import type { Random } from '../common/random.ts';
 import type { Disk, DiskFile } from './disk.ts';
@@ -162,7 +163,7 @@ export class FrameLog {
       number: (last?.number ?? 0) + 1,
       position: this.end,
       firstSequence: this.#nextSequence,
-      salt: new DataView(this.#random.bytes(4).slice().buffer).getUint32(0, true),
+      salt: new ByteReader(this.#random.bytes(4)).u32(),
     };
     const file = await this.#disk.open(this.#pathOf(segmentName(header.number)), 'create');
     await file.write(0, [encodeSegmentHeader(header)]);
