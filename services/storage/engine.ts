@@ -8,6 +8,7 @@ import { asError, KvError } from '../common/errors.ts';
 import type { CopyId } from '../common/ids.ts';
 import type { Random } from '../common/random.ts';
 import type { Disk, DiskLock } from '../disk/disk.ts';
+import { ASIDE_SUFFIX } from '../disk/publish.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { Compaction } from './compaction/run.ts';
@@ -274,13 +275,13 @@ class SegmentEngine implements StorageEngine {
   async close(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort(new KvError('STOPPING', 'the volume is stopping'));
-    const { disk, paths, catalog, files, journal, lock } = this.#parts;
+    const { files, journal, lock } = this.#parts;
     try {
       await this.#compacting?.catch(() => false);
       await this.#snapshotting;
       if (journal.failure !== null) return;
       await journal.drain();
-      await writeSnapshot(disk, paths.snapshot, freezeCatalog(catalog, true));
+      await this.#writeSnapshot(true);
     } finally {
       journal.stop();
       await files.close();
@@ -301,19 +302,26 @@ class SegmentEngine implements StorageEngine {
 
   /** Everything that the catalog knows is synced now: the moment for a snapshot, when one is due. */
   #onSealed(): void {
-    const { disk, paths, catalog, compaction, journal, logger } = this.#parts;
+    const { catalog, compaction, journal } = this.#parts;
     const records = journal.placedRecords;
     const due = Math.max(SNAPSHOT_RECORDS_MIN, catalog.copyCount / 4);
     if (records - this.#snapshotRecords < due || compaction.running) return;
     if (this.#snapshotting !== null || this.#stopping.signal.aborted) return;
     this.#snapshotRecords = records;
-    this.#snapshotting = writeSnapshot(disk, paths.snapshot, freezeCatalog(catalog, false))
-      .catch((error: unknown) => {
-        logger.warn({ error: asError(error) }, 'index snapshot could not be written');
-      })
-      .finally(() => {
-        this.#snapshotting = null;
-      });
+    this.#snapshotting = this.#writeSnapshot(false).finally(() => {
+      this.#snapshotting = null;
+    });
+  }
+
+  /** A snapshot only saves time: where it cannot be written the next open reads the segments. */
+  async #writeSnapshot(clean: boolean): Promise<void> {
+    const { disk, paths, catalog, logger } = this.#parts;
+    try {
+      await writeSnapshot(disk, paths.snapshot, freezeCatalog(catalog, clean));
+    } catch (error) {
+      logger.warn({ error: asError(error) }, 'index snapshot could not be written');
+      await disk.remove(paths.snapshot + ASIDE_SUFFIX);
+    }
   }
 }
 

@@ -8,7 +8,8 @@ import { bloomAdd, bloomMayHave, bloomWords, scale } from '../bloom/filter.ts';
 import type { Key, Slot } from './key.ts';
 
 export const SLOT_WORDS = 8;
-const SLOTS_MIN = 6;
+/** A partition begins without slots: most tables of a small volume are nearly empty. */
+const FIRST_SLOTS = 6;
 const FULL = 0.8;
 const GROWTH = 4 / 3;
 
@@ -26,8 +27,8 @@ export class Partition {
 
   /** `words` of a snapshot are used where they lie. */
   constructor(image?: { words: Int32Array; slots: number; used: number }) {
-    this.#slots = image?.slots ?? SLOTS_MIN;
-    this.#words = image?.words ?? new Int32Array(partitionWords(SLOTS_MIN));
+    this.#slots = image?.slots ?? 0;
+    this.#words = image?.words ?? new Int32Array(0);
     this.#filter = this.#words.subarray(this.#slots * SLOT_WORDS);
     this.#used = image?.used ?? 0;
   }
@@ -74,8 +75,8 @@ export class Partition {
   }
 
   delete(key: Key): void {
+    if (this.get(key) === undefined) return;
     let hole = this.#find(key, hashOf(key));
-    if (this.#words[hole + 6] === 0) return;
     this.#unshare();
     this.#used -= 1;
     for (let at = this.#next(hole); this.#words[at + 6] !== 0; at = this.#next(at)) {
@@ -139,7 +140,7 @@ export class Partition {
   }
 
   #grow(): void {
-    const larger = Math.ceil(this.#slots * GROWTH) + 2;
+    const larger = Math.max(FIRST_SLOTS, Math.ceil(this.#slots * GROWTH) + 2);
     const grown = new Partition({
       words: new Int32Array(partitionWords(larger)),
       slots: larger,

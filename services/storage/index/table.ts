@@ -4,7 +4,7 @@
  * sorted when asked, give the order of ids.
  */
 import { compareKeys, type Key, type Slot } from './key.ts';
-import { Partition, partitionWords } from './partition.ts';
+import { Partition } from './partition.ts';
 
 export const PARTITIONS = 1024;
 
@@ -26,18 +26,6 @@ export class Table {
   constructor(partitions?: readonly Partition[]) {
     this.#partitions = partitions ?? Array.from({ length: PARTITIONS }, () => new Partition());
     for (const partition of this.#partitions) this.#used += partition.used;
-  }
-
-  /** A table over the words of a snapshot, from `start` on; they are used where they lie. */
-  static fromWords(words: Int32Array, start: number, shapes: readonly PartitionShape[]): Table {
-    let at = start;
-    const partitions = shapes.map((shape) => {
-      const end = at + partitionWords(shape.slots);
-      const partition = new Partition({ words: words.subarray(at, end), ...shape });
-      at = end;
-      return partition;
-    });
-    return new Table(partitions);
   }
 
   get used(): number {

@@ -1,16 +1,23 @@
 /** Reads and publishes the index snapshot: whole or not at all, and never ahead of the segments. */
+import { crc32 } from '../../common/checksum.ts';
 import { KvError } from '../../common/errors.ts';
-import type { Disk } from '../../disk/disk.ts';
+import { KIB, MIB } from '../../common/units.ts';
+import type { Disk, DiskFile } from '../../disk/disk.ts';
 import { publishFile } from '../../disk/publish.ts';
 import { Catalog } from '../index/catalog.ts';
+import type { Partition } from '../index/partition.ts';
 import { SegmentTable } from '../index/segments.ts';
-import { Table, type TableImage } from '../index/table.ts';
+import { PARTITIONS, Table, type TableImage } from '../index/table.ts';
 import {
   bodyCrcOf,
   bytesOf,
-  decodeSnapshot,
+  decodeFront,
   encodeFront,
+  frontBytes,
+  partitionsOf,
+  piecesOf,
   type SnapshotDescription,
+  type SnapshotFront,
 } from './format.ts';
 
 /** The catalog at one moment; later changes of the catalog do not reach it. */
@@ -61,13 +68,15 @@ export async function loadSnapshot(
   if (!(await disk.exists(path))) return 'absent';
   const file = await disk.open(path, 'read');
   try {
-    const decoded = decodeSnapshot(await file.read(0, await file.size()));
-    if (decoded === null) return 'damaged';
-    const { description, words, chunkStart } = decoded;
+    const front = await readFront(file);
+    if (front === null) return 'damaged';
+    const partitions = await readBody(file, front);
+    if (partitions === null) return 'damaged';
+    const { description } = front;
     const segments = new SegmentTable();
     for (const info of description.segments) segments.restore({ ...info });
-    const copies = Table.fromWords(words, 0, description.copyShapes);
-    const chunks = Table.fromWords(words, chunkStart, description.chunkShapes);
+    const copies = new Table(partitions.slice(0, PARTITIONS));
+    const chunks = new Table(partitions.slice(PARTITIONS));
     const catalog = new Catalog({ copies, chunks, segments });
     catalog.restore(description);
     return { catalog, description };
@@ -78,3 +87,41 @@ export async function loadSnapshot(
     await file.close();
   }
 }
+
+async function readFront(file: DiskFile): Promise<SnapshotFront | null> {
+  const first = await file.read(0, FRONT_READ_BYTES);
+  const needed = frontBytes(first);
+  if (needed === null) return null;
+  return decodeFront(needed <= first.length ? first : await file.read(0, needed));
+}
+
+/** All pieces are on their way at once; each is summed while the next ones are being read. */
+async function readBody(
+  file: DiskFile,
+  front: SnapshotFront,
+): Promise<readonly Partition[] | null> {
+  const { description, bodyStart, bodyCrc } = front;
+  const pieces = piecesOf([...description.copyShapes, ...description.chunkShapes], PIECE_BYTES_MIN);
+  const bodyBytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
+  if ((await file.size()) !== bodyStart + bodyBytes) return null;
+  let offset = bodyStart;
+  const reads = pieces.map((piece) => {
+    const start = offset;
+    offset += piece.bytes;
+    return { piece, bytes: file.read(start, piece.bytes) };
+  });
+  /* When one piece fails the others' failures must not stay unheard. */
+  void Promise.allSettled(reads.map((read) => read.bytes));
+  const partitions: Partition[] = [];
+  let crc = 0;
+  for (const { piece, bytes } of reads) {
+    const read = await bytes;
+    if (read.length !== piece.bytes) return null;
+    crc = crc32(read, crc);
+    partitions.push(...partitionsOf(piece, read));
+  }
+  return crc === bodyCrc ? partitions : null;
+}
+
+const FRONT_READ_BYTES = 64 * KIB;
+const PIECE_BYTES_MIN = 4 * MIB;

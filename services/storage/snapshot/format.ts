@@ -7,9 +7,10 @@ import { ByteReader, ByteWriter } from '../../common/bytes.ts';
 import { crc32 } from '../../common/checksum.ts';
 import { type CopyId, copyId } from '../../common/ids.ts';
 import type { OpenExtent } from '../index/catalog.ts';
-import { partitionWords } from '../index/partition.ts';
+import { Partition, partitionWords } from '../index/partition.ts';
 import type { SegmentInfo } from '../index/segments.ts';
 import { PARTITIONS, type PartitionShape, type TableImage } from '../index/table.ts';
+import { bufferOf } from '../segment/files.ts';
 
 /** All that a snapshot says besides the words of the tables. */
 export interface SnapshotDescription {
@@ -26,12 +27,12 @@ export interface SnapshotDescription {
   readonly chunkShapes: readonly PartitionShape[];
 }
 
-export interface DecodedSnapshot {
+/** What the front of a snapshot says of the rest. */
+export interface SnapshotFront {
   readonly description: SnapshotDescription;
-  /** Words of the copies' table, then of the chunks'. */
-  readonly words: Int32Array;
-  /** Where the chunks' table begins. */
-  readonly chunkStart: number;
+  /** Where the words begin: those of the copies' partitions, then those of the chunks'. */
+  readonly bodyStart: number;
+  readonly bodyCrc: number;
 }
 
 /** "MKI" and the version of the format; read as a native word, so another byte order never fits. */
@@ -63,34 +64,58 @@ export const bodyCrcOf = (images: readonly TableImage[]): number =>
 export const bytesOf = (words: Int32Array): Uint8Array =>
   new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 
-/** The snapshot in `bytes`, or null where anything about it does not verify. */
-export function decodeSnapshot(bytes: Uint8Array): DecodedSnapshot | null {
-  const file = aligned(bytes);
-  if (file.length < HEAD_BYTES || file.readUInt32LE(0) !== MAGIC) return null;
-  if (file.readUInt32LE(HEAD_CRC_AT) !== crc32(file.subarray(0, HEAD_CRC_AT))) return null;
-  const bodyStart = HEAD_BYTES + file.readUInt32LE(12);
-  const text = file.subarray(HEAD_BYTES, HEAD_BYTES + file.readUInt32LE(8));
-  if (bodyStart > file.length || crc32(text) !== file.readUInt32LE(16)) return null;
-  const description = decodeDescription(text, file.readUInt32LE(4) === 1);
-  const chunkStart = wordsOf(description.copyShapes);
-  const words = chunkStart + wordsOf(description.chunkShapes);
-  if (file.length - bodyStart !== words * 4) return null;
-  const body = file.subarray(bodyStart);
-  if (crc32(body) !== file.readUInt32LE(20)) return null;
-  return {
-    description,
-    words: new Int32Array(body.buffer, body.byteOffset, words),
-    chunkStart,
-  };
+/** Bytes that `decodeFront` needs, as `bytes`, the beginning of the file, says; null: no snapshot. */
+export function frontBytes(bytes: Uint8Array): number | null {
+  const head = bufferOf(bytes);
+  if (head.length < HEAD_BYTES || head.readUInt32LE(0) !== MAGIC) return null;
+  if (head.readUInt32LE(HEAD_CRC_AT) !== crc32(head.subarray(0, HEAD_CRC_AT))) return null;
+  return HEAD_BYTES + head.readUInt32LE(12);
 }
 
-const wordsOf = (shapes: readonly PartitionShape[]): number =>
-  shapes.reduce((sum, shape) => sum + partitionWords(shape.slots), 0);
+/** The front of a snapshot, or null where it does not verify. */
+export function decodeFront(bytes: Uint8Array): SnapshotFront | null {
+  const bodyStart = frontBytes(bytes);
+  if (bodyStart === null || bytes.length < bodyStart) return null;
+  const front = bufferOf(bytes);
+  const text = front.subarray(HEAD_BYTES, HEAD_BYTES + front.readUInt32LE(8));
+  if (crc32(text) !== front.readUInt32LE(16)) return null;
+  const description = decodeDescription(text, front.readUInt32LE(4) === 1);
+  return { description, bodyStart, bodyCrc: front.readUInt32LE(20) };
+}
 
-/** Typed arrays need their word at a multiple of four. */
-function aligned(bytes: Uint8Array): Buffer {
+/** Partitions that are read as one piece of the body. */
+export interface Piece {
+  readonly shapes: readonly PartitionShape[];
+  readonly bytes: number;
+}
+
+/** Cuts the body between partitions into pieces of at least `bytesMin`, in order. */
+export function piecesOf(shapes: readonly PartitionShape[], bytesMin: number): readonly Piece[] {
+  const pieces: Piece[] = [];
+  let some: PartitionShape[] = [];
+  let bytes = 0;
+  for (const shape of shapes) {
+    some.push(shape);
+    bytes += partitionWords(shape.slots) * 4;
+    if (bytes < bytesMin) continue;
+    pieces.push({ shapes: some, bytes });
+    some = [];
+    bytes = 0;
+  }
+  if (some.length > 0) pieces.push({ shapes: some, bytes });
+  return pieces;
+}
+
+/** The partitions of a piece, using its bytes where they lie. */
+export function partitionsOf(piece: Piece, bytes: Uint8Array): readonly Partition[] {
   const fit = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
-  return Buffer.from(fit.buffer, fit.byteOffset, fit.length);
+  const words = new Int32Array(fit.buffer, fit.byteOffset, piece.bytes / 4);
+  let at = 0;
+  return piece.shapes.map(({ slots, used }) => {
+    const start = at;
+    at += partitionWords(slots);
+    return new Partition({ words: words.subarray(start, at), slots, used });
+  });
 }
 
 function encodeDescription(description: SnapshotDescription): Uint8Array {
