@@ -1,0 +1,258 @@
+/**
+ * Random histories against what must always hold: counters and references equal a recount, the running
+ * digest equals a scan, no listed copy is garbage, and a state that is written down and loaded again at
+ * any point goes on exactly like one that was not.
+ */
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { utf8 } from '../common/bytes.ts';
+import { birthOf, copyId, diskId, hexOf, logIndex, session } from '../common/ids.ts';
+import { blob, copy, hash, MetadataWorld, registerOf, remove } from '../testing/metadata-world.ts';
+import { MetadataState } from './apply.ts';
+import type { Command, Condition } from './commands.ts';
+import { TABLE } from './keys.ts';
+import { MemoryStore } from './memory-store.ts';
+import { decodeIndex, decodeRecord } from './record-codec.ts';
+import type { GarbageRow } from './records.ts';
+
+const DISKS = 5;
+const OPTIONS = { idempotencyRowsMax: 3 };
+
+interface Draw {
+  readonly kind: number;
+  readonly key: number;
+  readonly disks: readonly number[];
+  readonly a: number;
+  readonly b: number;
+}
+
+const draws = fc.array(
+  fc.record<Draw>({
+    kind: fc.nat({ max: 12 }),
+    key: fc.nat({ max: 3 }),
+    disks: fc.uniqueArray(fc.integer({ min: 1, max: DISKS }), { minLength: 1, maxLength: 4 }),
+    a: fc.nat({ max: 30 }),
+    b: fc.nat({ max: 3 }),
+  }),
+  { minLength: 20, maxLength: 80 },
+);
+
+function garbageRows(world: MetadataWorld): GarbageRow[] {
+  return world.store.rows().flatMap(([key, value]) => {
+    if (key[0] !== TABLE.garbage) return [];
+    const disk = diskId(new DataView(key.buffer, key.byteOffset).getUint32(1));
+    return [{ disk, queuedAt: decodeIndex(value), copyId: copyId(hexOf(key.subarray(5))) }];
+  });
+}
+
+/** Turns draws into commands that are mostly sensible in the state at hand. */
+class Author {
+  readonly #world: MetadataWorld;
+  readonly #past: Command[] = [];
+  #blobs = 100;
+
+  constructor(world: MetadataWorld) {
+    this.#world = world;
+  }
+
+  write(draw: Draw): Command {
+    const command = this.#compose(draw);
+    this.#past.push(command);
+    return command;
+  }
+
+  #compose(draw: Draw): Command {
+    const kinds: readonly ((draw: Draw) => Command)[] = [
+      (own) => this.#commit(own),
+      (own) => this.#commit(own),
+      (own) => this.#commit(own),
+      ({ key }) => this.#world.commit([remove(`k${key}`)]),
+      (own) => this.#move(own),
+      (own) => this.#suspect(own),
+      ({ b }) => this.#register(1 + b),
+      ({ a, b }) => ({
+        kind: 'set-disk',
+        disk: diskId(1 + b),
+        state: a === 0 ? 'gone' : a % 2 === 0 ? 'draining' : 'active',
+        zone: null,
+      }),
+      (own) => this.#advance(own),
+      ({ a }) => ({ kind: 'reclaimed', rows: garbageRows(this.#world).slice(0, a) }),
+      () => ({ kind: 'abort', txnId: this.#world.freshTxn() }),
+      ({ a, b }) => ({ kind: a % 2 === 0 ? 'pin' : 'unpin', id: `pin${b}` }),
+      (own) => this.#past[own.a % Math.max(1, this.#past.length)] ?? this.#commit(own),
+    ];
+    const compose = kinds[draw.kind % kinds.length] ?? kinds[0];
+    if (compose === undefined) throw new Error('no kinds');
+    return compose(draw);
+  }
+
+  #register(disk: number): Command {
+    const { state, index } = this.#world;
+    const boots = (state.disk(diskId(disk))?.boots ?? 0) + 1;
+    return registerOf({ disk, volume: `volume-${disk}`, boots, nonce: `n${index}` });
+  }
+
+  #advance({ a, b }: Draw): Command {
+    const { index } = this.#world;
+    const ago = (n: number) => logIndex(Math.max(0, index - n));
+    return {
+      kind: 'advance',
+      fence: ago(a),
+      reclaim: ago(a + b),
+      forget: ago(2 * a),
+      timeMs: 1000 * index,
+    };
+  }
+
+  #commit({ key, disks, a, b }: Draw): Command {
+    this.#blobs += 1;
+    const condition: readonly (Condition | undefined)[] = [
+      { kind: 'absent' },
+      { kind: 'exists' },
+      { kind: 'match', blobIds: [blob(this.#blobs - 1)] },
+    ];
+    const put = this.#world.put({
+      key: `k${key}`,
+      blob: this.#blobs,
+      disks,
+      size: a,
+      ...(condition[a] === undefined ? {} : { condition: condition[a] }),
+      ...(a === 29 ? { session: 1 } : {}),
+    });
+    const others = b === 3 ? [remove(`k${key + 1}`), this.#second(key, disks)] : [];
+    const idempotency =
+      a % 4 === 0 ? { principal: 'p', key: `i${b}`, requestHash: hash(a % 8) } : null;
+    return this.#world.commit([put, ...others], { need: 1 + (b % 2), want: 3, idempotency });
+  }
+
+  #second(key: number, disks: readonly number[]) {
+    this.#blobs += 1;
+    return this.#world.put({ key: `k${key + 2}`, blob: this.#blobs, disks });
+  }
+
+  #move({ key, disks, a, b }: Draw): Command {
+    const record = this.#world.state.record(utf8(`k${key}`));
+    const from = record?.copies[a % 3] ?? null;
+    const target = diskId(disks[0] ?? 1);
+    this.#blobs += 1;
+    const to = {
+      disk: target,
+      session: session(this.#world.state.disk(target)?.session ?? 0),
+      copyId: copy(this.#blobs),
+    };
+    return {
+      kind: 'move',
+      txnId: this.#world.freshTxn(),
+      key: utf8(`k${key}`),
+      blobId: record?.blobId ?? blob(1),
+      from: b === 0 ? null : from,
+      to: b === 1 ? null : to,
+      want: b === 1 ? 2 : 3,
+    };
+  }
+
+  #suspect({ key, a }: Draw): Command {
+    const record = this.#world.state.record(utf8(`k${key}`));
+    const found = record?.copies[a % 3];
+    return {
+      kind: 'suspect',
+      key: utf8(`k${key}`),
+      blobId: record?.blobId ?? blob(1),
+      disk: found?.disk ?? diskId(1),
+      copyId: found?.copyId ?? copy(1),
+    };
+  }
+}
+
+function checkInvariants(world: MetadataWorld): void {
+  const { counters, refs } = world.recount();
+  expect(world.state.counters).toEqual(counters);
+  for (const disk of world.state.disks()) expect(disk.refs).toBe(refs.get(disk.disk));
+  const garbage = new Set(garbageRows(world).map((row) => `${row.disk} ${row.copyId}`));
+  for (const [key, value] of world.store.rows()) {
+    if (key[0] !== TABLE.record) continue;
+    const { copies } = decodeRecord(value).value;
+    expect(new Set(copies.map(({ disk }) => disk)).size).toBe(copies.length);
+    for (const { disk, copyId: id } of copies) expect(garbage.has(`${disk} ${id}`)).toBe(false);
+  }
+  const { fence, forget, reclaim } = world.state.marks;
+  expect(forget).toBeLessThanOrEqual(fence);
+  expect(Math.max(fence, reclaim)).toBeLessThanOrEqual(world.index);
+}
+
+function loadedFrom(world: { store: MemoryStore; state: MetadataState }) {
+  world.state.checkpoint();
+  const store = new MemoryStore();
+  for (const [key, value] of world.store.rows()) store.put(key, value);
+  const state = MetadataState.load(store, store.rows(), world.state.digest(), OPTIONS);
+  return { store, state };
+}
+
+describe('random histories', () => {
+  test('keep counters, references, digest and garbage in step with the rows', () => {
+    fc.assert(
+      fc.property(draws, (history) => {
+        const world = new MetadataWorld(OPTIONS);
+        world.register(DISKS);
+        const author = new Author(world);
+        for (const draw of history) {
+          world.apply(author.write(draw));
+          checkInvariants(world);
+        }
+        expect(world.scannedDigest()).toBe(world.state.digest());
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('go on alike after the state was written down and loaded at any point', () => {
+    fc.assert(
+      fc.property(draws, fc.integer({ min: 1, max: 10 }), (history, every) => {
+        const world = new MetadataWorld(OPTIONS);
+        let twin = loadedFrom(world);
+        const apply = (command: Command): void => {
+          const answered = world.apply(command);
+          expect(twin.state.apply(world.index, command)).toEqual(answered);
+        };
+        for (let n = 1; n <= DISKS; n += 1) {
+          apply(registerOf({ volume: `volume-${n}`, nonce: `nonce-${n}` }));
+        }
+        const author = new Author(world);
+        for (const [step, draw] of history.entries()) {
+          apply(author.write(draw));
+          if (step % every === 0) twin = loadedFrom(twin);
+          expect(twin.state.digest()).toBe(world.state.digest());
+        }
+        world.state.checkpoint();
+        twin.state.checkpoint();
+        expect(twin.store.rows()).toEqual(world.store.rows());
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('never decide a transaction twice, nor one behind the fence', () => {
+    fc.assert(
+      fc.property(draws, (history) => {
+        const world = new MetadataWorld(OPTIONS);
+        world.register(DISKS);
+        const author = new Author(world);
+        const decided = new Map<string, unknown>();
+        for (const draw of history) {
+          const { fence, forget } = world.state.marks;
+          const applied = world.apply(author.write(draw));
+          if (applied.kind !== 'txn') continue;
+          const { txnId, outcome } = applied;
+          const birth = birthOf(txnId);
+          const before = decided.get(txnId);
+          if (birth < forget) expect(outcome.kind).toBe('forgotten');
+          else if (before !== undefined) expect(outcome).toEqual(before);
+          else if (birth < fence) expect(outcome.kind).toBe('expired');
+          else decided.set(txnId, outcome);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
