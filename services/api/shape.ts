@@ -2,8 +2,11 @@
 import type { z } from 'zod';
 import { KvError } from '../common/errors.ts';
 
+/** A shape of this room, as others hand it on. */
+export type Shape<T> = z.ZodType<T>;
+
 /** @throws KvError `INVALID_ARGUMENT` naming the first field that does not fit. */
-export function checkShape<T>(schema: z.ZodType<T>, value: unknown): T {
+export function checkShape<T>(schema: Shape<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;

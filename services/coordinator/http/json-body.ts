@@ -1,6 +1,5 @@
 /** JSON that a client sent: bounded, strict, and of the right shape before anybody looks at it. */
-import type { z } from 'zod';
-import { checkShape } from '../../api/shape.ts';
+import { checkShape, type Shape } from '../../api/shape.ts';
 import { parseStrictJson } from '../../api/strict-json.ts';
 import { concatBytes } from '../../common/bytes.ts';
 import { KvError } from '../../common/errors.ts';
@@ -14,7 +13,7 @@ import { RequestHeaders } from './request-headers.ts';
  */
 export async function readJson<T>(
   exchange: Exchange,
-  schema: z.ZodType<T>,
+  schema: Shape<T>,
   maxBytes: number,
 ): Promise<T> {
   const headers = new RequestHeaders(exchange.req.rawHeaders);
