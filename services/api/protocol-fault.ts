@@ -22,7 +22,6 @@ export function faultOfParser(code: string | undefined, packet: Uint8Array | und
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
       return new KvError('TOO_LARGE', 'the chunk extensions are too large');
     case 'HPE_PAUSED_H2_UPGRADE':
-    case 'HPE_INVALID_VERSION':
       return wrongVersion();
     default:
       return new KvError('INVALID_ARGUMENT', 'the request is not valid HTTP/1.1');

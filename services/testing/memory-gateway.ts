@@ -88,10 +88,7 @@ export class MemoryGateway implements Gateway {
     return this.#apply([{ key, condition, body: { kind: 'delete' } }], context);
   }
 
-  async transact(
-    ops: readonly TransactionOp[],
-    context: MutationContext,
-  ): Promise<MutationResult> {
+  async transact(ops: readonly TransactionOp[], context: MutationContext): Promise<MutationResult> {
     this.#enter(context);
     await turn();
     return this.#apply(ops, context);

@@ -19,7 +19,7 @@ import { KvError } from '../../common/errors.ts';
 import { logIndex } from '../../common/ids.ts';
 import { Semaphore } from '../../common/semaphore.ts';
 import type { Gateway, MutationContext } from '../gateway.ts';
-import { mutationContext, readContext } from './contexts.ts';
+import { HttpMutationContext, HttpReadContext } from './contexts.ts';
 import type { Exchange } from './exchange.ts';
 import { readJson } from './json-body.ts';
 import { BATCH_ANSWER_BYTES_MAX, BATCH_WIDTH } from './limits.ts';
@@ -89,7 +89,7 @@ class Batch {
   /** One idempotency key covers the batch: each op has its own by its position. */
   #contextOf(position: number): MutationContext {
     const key = this.#idempotencyKey;
-    return mutationContext(this.#exchange, key === null ? null : `${key}#${position}`);
+    return new HttpMutationContext(this.#exchange, key === null ? null : `${key}#${position}`);
   }
 
   async #put(
@@ -114,7 +114,7 @@ class Batch {
   }
 
   async #get(key: Uint8Array): Promise<Partial<BatchResult>> {
-    const context = readContext(this.#exchange, 'linearizable', logIndex(0));
+    const context = new HttpReadContext(this.#exchange, 'linearizable', logIndex(0));
     const found = await this.#gateway.find(key, context);
     this.#claim(found.record.size);
     const opened = await this.#gateway.open(found, null, key, context);

@@ -8,34 +8,43 @@ import type { Exchange } from './exchange.ts';
 /** Who asks, as long as nobody has to say. */
 const ANYBODY = 'anonymous';
 
-export function mutationContext(
-  exchange: Exchange,
-  idempotencyKey: string | null,
-): MutationContext {
-  return {
-    requestId: exchange.requestId,
-    principal: ANYBODY,
-    idempotencyKey,
-    timeoutMs: exchange.context.options.requestTimeoutMs,
-    get signal() {
-      return exchange.signal;
-    },
-  };
+/** A class, since a getter on a literal would be made anew for every request. */
+abstract class RequestContext {
+  readonly #exchange: Exchange;
+  readonly timeoutMs: number;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+    this.timeoutMs = exchange.context.options.requestTimeoutMs;
+  }
+
+  /** Made only when somebody listens. */
+  get signal(): AbortSignal {
+    return this.#exchange.signal;
+  }
 }
 
-export function readContext(
-  exchange: Exchange,
-  consistency: Consistency,
-  minIndex: LogIndex,
-): ReadContext {
-  return {
-    consistency,
-    minIndex,
-    timeoutMs: exchange.context.options.requestTimeoutMs,
-    get signal() {
-      return exchange.signal;
-    },
-  };
+export class HttpMutationContext extends RequestContext implements MutationContext {
+  readonly requestId: string;
+  readonly principal = ANYBODY;
+  readonly idempotencyKey: string | null;
+
+  constructor(exchange: Exchange, idempotencyKey: string | null) {
+    super(exchange);
+    this.requestId = exchange.requestId;
+    this.idempotencyKey = idempotencyKey;
+  }
+}
+
+export class HttpReadContext extends RequestContext implements ReadContext {
+  readonly consistency: Consistency;
+  readonly minIndex: LogIndex;
+
+  constructor(exchange: Exchange, consistency: Consistency, minIndex: LogIndex) {
+    super(exchange);
+    this.consistency = consistency;
+    this.minIndex = minIndex;
+  }
 }
 
 /** `?consistency=`. @throws KvError `INVALID_ARGUMENT` for an unknown one. */

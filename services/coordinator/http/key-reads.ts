@@ -16,7 +16,7 @@ import type {
   OpenedValue,
   ReadContext,
 } from '../gateway.ts';
-import { consistencyOf, readContext, viewHeaders, wantsRedirect } from './contexts.ts';
+import { consistencyOf, HttpReadContext, viewHeaders, wantsRedirect } from './contexts.ts';
 import type { Exchange } from './exchange.ts';
 import { reply, replyJson } from './reply.ts';
 import { judgeRead, type Preconditions, RequestHeaders } from './request-headers.ts';
@@ -41,18 +41,19 @@ export async function readKey(exchange: Exchange, key: Uint8Array, query: string
   if (headers.declaredBytes !== 0) {
     throw new KvError('INVALID_ARGUMENT', 'a read has no body');
   }
+  const redirected = wantsRedirect(parameters);
   const isHead = exchange.req.method === 'HEAD';
   const wish: Wish = {
     key,
     preconditions: headers.preconditions,
     range: isHead ? undefined : headers.get('range'),
     ifRange: headers.get('if-range'),
-    context: readContext(exchange, consistency, headers.minIndex),
+    context: new HttpReadContext(exchange, consistency, headers.minIndex),
   };
   const found = await gateway.find(key, wish.context);
   if (judgeRead(wish.preconditions, found.record.blobId) === 'not-modified') {
     notModified(exchange, found, consistency);
-  } else if (wantsRedirect(parameters)) {
+  } else if (redirected) {
     replyJson(exchange, 307, {}, [
       ...['Location', gateway.redirect(found).url, 'Cache-Control', 'no-store'],
       ...viewHeaders(exchange, consistency),

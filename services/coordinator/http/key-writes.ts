@@ -8,7 +8,7 @@ import { MISSING_ROADMAP } from '../../api/routes.ts';
 import { present } from '../../common/assert.ts';
 import { KvError } from '../../common/errors.ts';
 import type { MutationResult } from '../gateway.ts';
-import { mutationContext } from './contexts.ts';
+import { HttpMutationContext } from './contexts.ts';
 import type { Exchange } from './exchange.ts';
 import { checkedBody, promisesOf } from './promised-digest.ts';
 import { reply, replyMissing } from './reply.ts';
@@ -32,7 +32,7 @@ export async function writeKey(exchange: Exchange, key: Uint8Array, query: strin
     expectedDigest: blake3,
     maxBytes: exchange.context.options.maxObjectBytes(),
   };
-  const context = mutationContext(exchange, headers.idempotencyKey);
+  const context = new HttpMutationContext(exchange, headers.idempotencyKey);
   checkSize(request.declaredBytes, request.maxBytes);
   gateway.admitWrite(request.declaredBytes);
   const body = hashes.length === 0 ? exchange.body : checkedBody(exchange.body, hashes);
@@ -54,7 +54,7 @@ export async function deleteKey(exchange: Exchange, key: Uint8Array, query: stri
   if (headers.declaredBytes !== 0) {
     throw new KvError('INVALID_ARGUMENT', 'a DELETE has no body');
   }
-  const context = mutationContext(exchange, headers.idempotencyKey);
+  const context = new HttpMutationContext(exchange, headers.idempotencyKey);
   const result = await gateway.delete(key, conditionOf(headers.preconditions), context);
   const [op] = result.results;
   if (present(op, 'the result of a delete').effect === 'absent') {

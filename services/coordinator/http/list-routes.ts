@@ -18,7 +18,7 @@ import {
 import { concatBytes, textOf } from '../../common/bytes.ts';
 import { KvError } from '../../common/errors.ts';
 import type { Listed, Page } from '../gateway.ts';
-import { consistencyOf, readContext, viewHeaders } from './contexts.ts';
+import { consistencyOf, HttpReadContext, viewHeaders } from './contexts.ts';
 import type { Exchange } from './exchange.ts';
 import { replyJson } from './reply.ts';
 import { RequestHeaders } from './request-headers.ts';
@@ -69,7 +69,7 @@ async function onePage(
   const cursorText = textParameter(parameters, 'cursor');
   const after = cursorText === undefined ? null : decodeCursor(scope, cursorText);
   const { minIndex } = new RequestHeaders(exchange.req.rawHeaders);
-  const context = readContext(exchange, consistencyOf(parameters), minIndex);
+  const context = new HttpReadContext(exchange, consistencyOf(parameters), minIndex);
   const page = await gateway.list({ ...scope, after, limit: limitOf(parameters) }, context);
   const lastEntry = page.entries.at(-1);
   const cursor = page.more && lastEntry !== undefined ? encodeCursor(scope, lastEntry.key) : null;

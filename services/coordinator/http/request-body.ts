@@ -116,6 +116,8 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array, undefined>
   };
 
   readonly #onGone = (): void => {
+    // Every request closes; an error object is made only for one that closed too early.
+    if (this.#ended || this.#error !== null) return;
     this.fail(new KvError('CLIENT_CLOSED', 'the client went away before the body was complete'));
   };
 

@@ -14,7 +14,7 @@ import { KvError } from '../../common/errors.ts';
 import { isHex32, txnId } from '../../common/ids.ts';
 import type { OpResult } from '../../metadata/records.ts';
 import type { TransactionOp, TxnAnswer } from '../gateway.ts';
-import { mutationContext } from './contexts.ts';
+import { HttpMutationContext } from './contexts.ts';
 import type { Exchange } from './exchange.ts';
 import { readJson } from './json-body.ts';
 import { replyJson } from './reply.ts';
@@ -34,7 +34,7 @@ export async function runTransaction(exchange: Exchange): Promise<void> {
   if (new Set(operations.map(({ key }) => key)).size < operations.length) {
     throw new KvError('INVALID_ARGUMENT', 'a key occurs once in a transaction');
   }
-  const context = mutationContext(exchange, idempotencyKey);
+  const context = new HttpMutationContext(exchange, idempotencyKey);
   const result = await gateway.transact(operations.map(opOf), context);
   const body: TransactionAnswer = {
     txnId: result.txnId,
