@@ -28,7 +28,7 @@ export async function callUnary<Request, Reply>(
       return await callOnce(method, ipPort, request, deadlineMs);
     } catch (error) {
       failure = fromStatus(error);
-      // Only a connection that never came to be may be tried at the name's next address.
+      // Nobody there: the name's next address may do. A peer's own answer is final.
       if (failure.code !== 'UNAVAILABLE') break;
     }
   }
