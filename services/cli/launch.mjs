@@ -11,14 +11,17 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const node = join(root, 'node_modules', 'node', 'bin', 'node');
 
 if (!existsSync(node)) {
-  console.error('minikv: installing dependencies with npm ci (once, about a minute) ...');
-  const install = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  console.error('minikv: installing dependencies (once, about a minute) ...');
+  // Not `npm ci`: it refuses a lockfile that lacks other platforms' optional packages, which some
+  // registries do not serve. The locked versions are installed all the same.
+  const options = ['--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
+  const install = spawnSync('npm', ['install', ...options], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
     shell: process.platform === 'win32',
   });
   if (install.status !== 0 || !existsSync(node)) {
-    console.error('minikv: npm ci failed; run it by hand to see why.');
+    console.error('minikv: npm install failed; run it by hand to see why.');
     process.exit(1);
   }
 }
