@@ -190,6 +190,10 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     return this.#content.state.ask(question);
   }
 
+  forgetMark(keep: number): LogIndex {
+    return this.#content.state.forgetMark(keep);
+  }
+
   apply(entries: readonly Entry[]): void {
     const { state, flusher } = this.#content;
     const results: { index: LogIndex; result: Applied }[] = [];

@@ -23,6 +23,8 @@ export interface Metadata extends MetadataQueries {
   ): void;
   /** Called after a snapshot replaced the whole state. */
   onInstalled(listener: () => void): void;
+  /** The forget mark that keeps the newest `keep` outcomes: what a leader puts into Advance. */
+  forgetMark(keep: number): LogIndex;
   /** One page in byte order over all shards, from one store snapshot at `readIndex`. */
   list(request: ListRequest): Promise<Page>;
   /** Garbage of a disk with queuedAt < the reclaim mark, oldest first. */

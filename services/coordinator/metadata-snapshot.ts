@@ -20,6 +20,7 @@ const VERSION = 1;
 const KIND = { header: 1, rows: 2, trailer: 3 } as const;
 const PAGE_ROWS = 1000;
 const FRAME_BODY_MAX = 4 * MIB;
+const FRAME_ROWS_BYTES = 256 * KIB;
 const RULES = { bodyBytesMax: FRAME_BODY_MAX, seed: 0x6d6b7673 };
 
 /**
@@ -40,7 +41,7 @@ export async function* writeSnapshot(view: TableView, meta: FlushMeta): AsyncGen
     if (last === undefined) break;
     for (const [key, value] of rows) sum.add(key, value);
     count += rows.length;
-    yield framed(encodeRows(rows));
+    for (const part of inFrames(rows)) yield framed(encodeRows(part));
     next = concatBytes([last[0], Uint8Array.of(0)]);
   }
   if (sum.text() !== digest) throw corrupt('would hold other rows than were applied');
@@ -108,6 +109,21 @@ function verifyTrailer(
   if (count !== held.count || digest !== held.digest || digest !== promised.digest) {
     throw corrupt('does not hold the rows that it promises');
   }
+}
+
+/** Rows in parts of about FRAME_ROWS_BYTES: many at once, and never more than a frame holds. */
+function* inFrames(rows: readonly TableRow[]): Generator<readonly TableRow[]> {
+  let part: TableRow[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    part.push(row);
+    bytes += row[0].length + row[1].length;
+    if (bytes < FRAME_ROWS_BYTES) continue;
+    yield part;
+    part = [];
+    bytes = 0;
+  }
+  if (part.length > 0) yield part;
 }
 
 function encodeRows(rows: readonly TableRow[]): Uint8Array {

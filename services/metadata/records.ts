@@ -11,7 +11,6 @@ import type {
   LogIndex,
   NodeId,
   Session,
-  TxnId,
 } from '../common/ids.ts';
 
 /** When a record was written: Raft index and place among the ops of that command. */
@@ -120,13 +119,4 @@ export interface ThinRow {
   readonly blobId: BlobId;
   /** Copies reported bad; empty where copies are merely too few. */
   readonly suspects: readonly Copy[];
-}
-
-export interface IdempotencyRow {
-  readonly principal: string;
-  readonly idempotencyKey: string;
-  /** BLAKE3 of method, key, conditions and body digest. */
-  readonly requestHash: Digest;
-  readonly txnId: TxnId;
-  readonly outcome: TxnOutcome;
 }

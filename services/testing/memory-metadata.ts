@@ -98,6 +98,10 @@ export class MemoryMetadata implements Metadata {
     this.#listeners.push(listener);
   }
 
+  forgetMark(keep: number): LogIndex {
+    return this.#state.forgetMark(keep);
+  }
+
   onInstalled(): void {}
 
   async list({ after, limit }: ListRequest): Promise<Page> {

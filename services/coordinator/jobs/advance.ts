@@ -27,18 +27,13 @@ export interface AdvanceOptions {
   readonly outcomesMax: number;
 }
 
-/** What was so at one moment. */
+/** What was committed at one moment. */
 interface Sample {
   readonly atMs: number;
   readonly commit: LogIndex;
-  readonly fence: LogIndex;
-  /** Outcomes applied in this life of the process. */
-  readonly outcomes: number;
 }
 
 const SAMPLES_MAX = 4096;
-/** Outcomes of earlier lives are not counted; log entries bound them. */
-const ENTRIES_AN_OUTCOME = 4;
 
 export class AdvanceJob {
   readonly #components: AdvanceComponents;
@@ -46,7 +41,6 @@ export class AdvanceJob {
   readonly #periodMs: number;
   /** Oldest first. */
   #samples: Sample[] = [];
-  #outcomes = 0;
   /** Births up to here are asked about; 0: nobody asks. */
   #askedIndex = logIndex(0);
   #timer: Timer | null = null;
@@ -59,9 +53,6 @@ export class AdvanceJob {
   }
 
   start(): void {
-    this.#components.metadata.onApplied((applied) => {
-      for (const { result } of applied) if (result.kind === 'txn') this.#outcomes += 1;
-    });
     this.#turn();
   }
 
@@ -85,20 +76,19 @@ export class AdvanceJob {
     if (this.#askedIndex > 0 && metadata.marks.fence <= this.#askedIndex) return true;
     this.#askedIndex = logIndex(0);
     if (consensus.status().role !== 'leader') return false;
-    // In steps: an Advance is an entry itself, and must not be a reason for the next one.
-    const forgettable = this.#forget() - metadata.marks.forget;
-    return metadata.counters.garbage > 0 || forgettable >= this.#options.outcomesMax;
+    if (metadata.counters.garbage > 0) return true;
+    return metadata.forgetMark(this.#options.outcomesMax) > metadata.marks.forget;
   }
 
   #propose(): void {
     const { clock, consensus, metadata } = this.#components;
-    const { fenceMs, graceMs } = this.#options;
+    const { fenceMs, graceMs, outcomesMax } = this.#options;
     const fence = max(metadata.marks.fence, this.#seenBefore(fenceMs));
     const command: Advance = {
       kind: 'advance',
       fence,
       reclaim: max(metadata.marks.reclaim, this.#seenBefore(graceMs)),
-      forget: max(metadata.marks.forget, min(fence, this.#forget())),
+      forget: max(metadata.marks.forget, min(fence, metadata.forgetMark(outcomesMax))),
       timeMs: Math.floor(clock.wallMs()),
     };
     const { marks } = metadata;
@@ -116,26 +106,11 @@ export class AdvanceJob {
     return logIndex(sample === undefined ? 0 : sample.commit + 1);
   }
 
-  /**
-   * Births below are older than the newest `outcomesMax` outcomes: what was applied after a sample
-   * was born at or after the fence of that moment.
-   */
-  #forget(): LogIndex {
-    const { outcomesMax } = this.#options;
-    const counted = this.#samples.findLast(
-      ({ outcomes }) => this.#outcomes - outcomes >= outcomesMax,
-    );
-    const reach = this.#components.metadata.appliedIndex - outcomesMax * ENTRIES_AN_OUTCOME;
-    return max(counted?.fence ?? logIndex(0), logIndex(Math.max(0, reach)));
-  }
-
   #sample(): void {
-    const { clock, consensus, metadata } = this.#components;
+    const { clock, consensus } = this.#components;
     this.#samples.push({
       atMs: clock.monotonicMs(),
       commit: consensus.status().commit,
-      fence: metadata.marks.fence,
-      outcomes: this.#outcomes,
     });
     if (this.#samples.length > SAMPLES_MAX) this.#samples = thinned(this.#samples);
   }
