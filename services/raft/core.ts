@@ -101,6 +101,14 @@ export class RaftCore {
     });
   }
 
+  /**
+   * Entries up to here are on the own disk in their present form: as far as a state machine may
+   * flush. Falls when a Ready truncates, for what is on disk above is an older entry until its sync.
+   */
+  get durableIndex(): LogIndex {
+    return logIndex(this.#state.log.unstable.durable);
+  }
+
   /** The state machine has applied everything up to `index`. */
   applied(index: LogIndex): void {
     this.#step((state) => state.log.appliedTo(index));

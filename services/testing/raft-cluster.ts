@@ -214,9 +214,10 @@ export class RaftCluster {
   flush(id: number): void {
     const { applied, disk } = this.node(id);
     if (applied.index <= disk.flushed.index) return;
-    // By term too: the entry on disk may be an old one whose truncation is under way.
+    if (applied.index > this.core(id).durableIndex) return;
     const held = disk.entries.find((entry) => entry.index === applied.index);
-    if (held?.term === applied.term) disk.flushed = applied;
+    assert(held?.term === applied.term, 'what the core calls durable is on disk in that form');
+    disk.flushed = applied;
   }
 
   /** Cuts the log behind the flushed point. */
