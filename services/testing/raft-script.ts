@@ -214,55 +214,36 @@ export class RaftScript {
     this.#say(`${id}: base ${point(disk.base)} log ${entries.map(describeEntry).join(' ')}`.trim());
   }
 
+  /** A message as no core may have sent it: the fields given, the rest at zero. */
   #forge(kind: string, fields: readonly string[]): Message {
     const given = new Map(fields.map((field) => [keyOf(field), valueOf(field)]));
     const number = (name: string): number => Number(given.get(name) ?? 0);
-    const from = nodeId(number('from'));
-    const to = nodeId(number('to'));
-    const common = {
-      from,
-      to,
+    const at = (name: string): LogPoint => pointOf(given.get(name) ?? '0/0');
+    const from = number('from');
+    const to = number('to');
+    assert(kind in DETAILS, `cannot forge ${kind}`);
+    return {
+      kind,
+      from: nodeId(from),
+      to: nodeId(to),
       term: term(number('term')),
       fromBoot: number('boot') || (this.#cluster.nodes.get(from)?.disk.bootId ?? 1),
       toBoot: number('toBoot') || this.#cluster.node(to).disk.bootId,
       commit: logIndex(number('commit')),
       lastIndex: logIndex(number('last')),
-    };
-    switch (kind) {
-      case 'append-request':
-        return {
-          ...common,
-          kind,
-          previous: pointOf(given.get('previous') ?? '0/0'),
-          entries: entriesOf(given.get('entries') ?? ''),
-        };
-      case 'heartbeat-request':
-        return { ...common, kind, readToken: number('token') };
-      case 'append-reply':
-        return {
-          ...common,
-          kind,
-          success: given.get('success') !== 'false',
-          index: logIndex(number('index')),
-          hint: pointOf(given.get('hint') ?? '0/0'),
-          recovering: false,
-        };
-      case 'vote-request':
-        return {
-          ...common,
-          kind,
-          pre: given.get('pre') === 'true',
-          last: pointOf(given.get('log') ?? '0/0'),
-          transfer: false,
-          leaderSuspected: false,
-        };
-      case 'vote-reply':
-        return { ...common, kind, pre: given.get('pre') === 'true', granted: true };
-      case 'timeout-now':
-        return { ...common, kind };
-      default:
-        throw new Error(`cannot forge ${kind}`);
-    }
+      previous: at('previous'),
+      entries: entriesOf(given.get('entries') ?? ''),
+      readToken: number('token'),
+      success: given.get('success') !== 'false',
+      index: logIndex(number('index')),
+      hint: at('hint'),
+      last: at('log'),
+      pre: given.get('pre') === 'true',
+      granted: true,
+      transfer: false,
+      leaderSuspected: false,
+      recovering: false,
+    } as unknown as Message;
   }
 
   #say(line: string): void {
@@ -298,47 +279,28 @@ const describeEntry = (entry: Entry): string =>
 
 function describe(message: Message): string {
   const head = `${message.from}->${message.to} ${message.kind} term ${message.term}`;
-  return [head, ...details(message)].join(' ');
+  const details = DETAILS[message.kind] as (of: Message) => string;
+  return `${head} ${details(message)}`.trim();
 }
 
-function details(message: Message): readonly string[] {
-  switch (message.kind) {
-    case 'vote-request':
-      return [
-        ...(message.pre ? ['pre'] : []),
-        ...(message.transfer ? ['transfer'] : []),
-        ...(message.leaderSuspected ? ['suspected'] : []),
-        `last ${point(message.last)}`,
-      ];
-    case 'vote-reply':
-      return [...(message.pre ? ['pre'] : []), message.granted ? 'granted' : 'refused'];
-    case 'append-request':
-      return [
-        `after ${point(message.previous)}`,
-        `[${message.entries.map(describeEntry).join(' ')}]`,
-        `commit ${message.commit}`,
-      ];
-    case 'append-reply':
-      return message.success
-        ? [`holds ${message.index}`]
-        : [`refuses ${message.index}`, `hint ${point(message.hint)}`];
-    case 'heartbeat-request':
-      return [`commit ${message.commit}`, `token ${message.readToken}`];
-    case 'heartbeat-reply':
-      return [`token ${message.readToken}`];
-    case 'snapshot-staged':
-      return [point(message.point)];
-    case 'timeout-now':
-      return [];
-    case 'propose':
-      return [`[${message.commands.map(textOf).join(' ')}]`];
-    case 'propose-refused':
-      return [message.reason];
-    case 'read-request':
-      return [`request ${message.requestId}`];
-    case 'read-reply':
-      return [`request ${message.requestId}`, `index ${message.index}`];
-    default:
-      return message satisfies never;
-  }
-}
+type Of<Kind> = Extract<Message, { readonly kind: Kind }>;
+
+/** What is worth reading of each kind. */
+const DETAILS: { readonly [Kind in Message['kind']]: (message: Of<Kind>) => string } = {
+  'vote-request': ({ pre, transfer, leaderSuspected, last }) =>
+    `${pre ? 'pre ' : ''}${transfer ? 'transfer ' : ''}${leaderSuspected ? 'suspected ' : ''}` +
+    `last ${point(last)}`,
+  'vote-reply': ({ pre, granted }) => `${pre ? 'pre ' : ''}${granted ? 'granted' : 'refused'}`,
+  'append-request': ({ previous, entries, commit }) =>
+    `after ${point(previous)} [${entries.map(describeEntry).join(' ')}] commit ${commit}`,
+  'append-reply': ({ success, index, hint }) =>
+    success ? `holds ${index}` : `refuses ${index} hint ${point(hint)}`,
+  'heartbeat-request': ({ commit, readToken }) => `commit ${commit} token ${readToken}`,
+  'heartbeat-reply': ({ readToken }) => `token ${readToken}`,
+  'snapshot-staged': (message) => point(message.point),
+  'timeout-now': () => '',
+  propose: ({ commands }) => `[${commands.map(textOf).join(' ')}]`,
+  'propose-refused': ({ reason }) => reason,
+  'read-request': ({ requestId }) => `request ${requestId}`,
+  'read-reply': ({ requestId, index }) => `request ${requestId} index ${index}`,
+};
