@@ -107,6 +107,7 @@ export default tseslint.config(
     files: tests,
     rules: {
       'max-lines-per-function': 'off',
+      complexity: 'off',
       'max-lines': ['error', { max: 700, skipBlankLines: true, skipComments: true }],
       'no-restricted-properties': 'off',
       'no-restricted-globals': 'off',

@@ -27,8 +27,6 @@ export const volumeReadySchema = z.object({
   reason: z.string().nullable(),
 });
 
-export type VolumeReadyBody = z.infer<typeof volumeReadySchema>;
-
 export const volumeHealthSchema = z.object({
   status: z.enum(['healthy', 'starting', 'stopping']),
   volume_id: z.string(),

@@ -63,8 +63,6 @@ export const batchRequestSchema = z.strictObject({
   ops: z.array(batchOpSchema).min(1).max(OPS_MAX),
 });
 
-export type BatchRequest = z.infer<typeof batchRequestSchema>;
-
 export const batchResultSchema = z.object({
   ok: z.boolean(),
   key: z.string(),
@@ -81,10 +79,6 @@ export const batchResultSchema = z.object({
 });
 
 export type BatchResult = z.infer<typeof batchResultSchema>;
-
-export const batchAnswerSchema = z.object({ results: z.array(batchResultSchema) });
-
-export type BatchAnswer = z.infer<typeof batchAnswerSchema>;
 
 /** Conditions as in the headers of the same name: `*`, or ETags in quotes, comma-separated. */
 const conditions = {
@@ -112,8 +106,6 @@ export type TransactionOpBody = z.infer<typeof transactionOpSchema>;
 export const transactionRequestSchema = z.strictObject({
   operations: z.array(transactionOpSchema).min(1).max(OPS_MAX),
 });
-
-export type TransactionRequest = z.infer<typeof transactionRequestSchema>;
 
 export const opEffectSchema = z.enum(['created', 'replaced', 'deleted', 'absent', 'checked']);
 

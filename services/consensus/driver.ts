@@ -230,6 +230,8 @@ export class Driver implements Consensus {
 
   #carryOut(ready: Ready): void {
     if (ready.messages.length > 0) this.#parts.transport.send(ready.messages);
+    // A truncation that is not on disk yet lowers the mark: a flush must not rest on voided entries.
+    if (ready.truncateFrom !== null) this.#parts.machine.logDurable(this.#core.durableIndex);
     this.#writer.add(ready);
     if (ready.committed.length > 0) this.#apply(ready);
     for (const { readId, index } of ready.reads) this.#confirmed.push({ readId, index });
@@ -278,8 +280,10 @@ export class Driver implements Consensus {
       this.#parts.transport.send(ready.messagesAfterPersist);
     }
     if (last === null) return;
-    this.#parts.machine.logDurable(last.index);
-    this.#step(() => this.#core.persisted(last));
+    this.#step(() => {
+      this.#core.persisted(last);
+      this.#parts.machine.logDurable(this.#core.durableIndex);
+    });
   }
 
   #noticeLeadership(): void {

@@ -11,7 +11,10 @@ export interface StateMachine {
   readonly flushed: LogPoint;
   /** Applies committed entries in order, without gaps; an entry that it cannot understand throws. */
   apply(entries: readonly Entry[]): void;
-  /** The own log is durable up to `index`; only up to there may a flush go. */
+  /**
+   * The own log is durable up to `index`; only up to there may a flush go. It falls when entries are
+   * voided whose successors are not on disk yet.
+   */
   logDurable(index: LogIndex): void;
   /** Writes all that is applied and allowed to disk; resolves once durable. */
   flush(): Promise<void>;

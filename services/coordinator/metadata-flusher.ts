@@ -55,7 +55,7 @@ export class Flusher {
   }
 
   logDurable(index: LogIndex): void {
-    this.#logDurable = Math.max(this.#logDurable, index);
+    this.#logDurable = index;
     if (this.#parts.store.frozen !== null) this.#advance();
   }
 

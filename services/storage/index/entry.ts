@@ -54,9 +54,6 @@ export const unpackCopy = (slot: Slot): Copy => ({
   chunkCount: slot.extra >>> 5,
 });
 
-/** The state of a packed copy. */
-export const stateOf = (slot: Slot): number => slot.extra & 3;
-
 /** Value bytes of a whole record. */
 export const wholeBytes = (copy: Copy): number => copy.recordBytes - HEADER_BYTES - copy.metaBytes;
 
