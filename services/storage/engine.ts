@@ -3,18 +3,12 @@
  * ends of its life; what each call does stands in staging (writes), reader (reads), compaction and
  * scrub. Invariant: after a failed write or sync nothing is acknowledged any more.
  */
-import type { Clock } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 import type { CopyId } from '../common/ids.ts';
-import type { Random } from '../common/random.ts';
-import type { Disk, DiskLock } from '../disk/disk.ts';
+import type { DiskLock } from '../disk/disk.ts';
 import { ASIDE_SUFFIX } from '../disk/publish.ts';
-import type { Logger } from '../telemetry/logger.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
-import { Compaction } from './compaction/run.ts';
 import { DamageLog } from './damage.ts';
-import type { Catalog } from './index/catalog.ts';
-import { DROPPED, STAGED, STATES } from './index/entry.ts';
+import { STAGED, STATES } from './index/entry.ts';
 import {
   LIST_MAX,
   SEGMENT_BYTES_DEFAULT,
@@ -22,21 +16,20 @@ import {
   SEGMENT_BYTES_MIN,
   SNAPSHOT_RECORDS_MIN,
 } from './limits.ts';
-import { sampleStorage, storageMetrics } from './metrics.ts';
-import { NO_TXN, Reader } from './reader.ts';
-import { type Recovered, recover } from './recover.ts';
+import { storageMetrics } from './metrics.ts';
+import { type CompleteOptions, type EngineParts, reportOf, wire } from './parts.ts';
+import { NO_TXN } from './reader.ts';
+import { recover } from './recover.ts';
 import { scrub } from './scrub.ts';
 import { SegmentFiles } from './segment/files.ts';
-import { Journal } from './segment/journal.ts';
-import { type Paths, pathsOf } from './segment/names.ts';
+import { pathsOf } from './segment/names.ts';
 import { freezeCatalog, writeSnapshot } from './snapshot/file.ts';
-import { Space } from './space.ts';
-import { Staging } from './staging.ts';
 import type {
   CopyInfo,
   CopyState,
+  EngineComponents,
+  EngineOptions,
   EngineUsage,
-  FsyncPolicy,
   OpenReport,
   ReadResult,
   SettleResult,
@@ -46,31 +39,6 @@ import type {
 } from './types.ts';
 
 export { VolumeFolder } from './volume-folder.ts';
-
-export interface EngineComponents {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-}
-
-export interface EngineOptions {
-  readonly dataPath: string;
-  /** Folder of the active segment; may be below the data path. */
-  readonly walPath: string;
-  readonly fsync: FsyncPolicy;
-  /** 4 KiB to almost 2 GiB; default 64 MiB. */
-  readonly segmentBytes?: number;
-  /** Free bytes below which staging is refused. */
-  readonly reserveBytes: number;
-  /** 0: as fast as it goes. */
-  readonly compactionBytesPerSecond: number;
-  /** Value bytes that the volume may hold; 0: what the disk has. */
-  readonly capacityBytes: number;
-  /** Called once, with the cause, when a write or sync has failed: the process must exit. */
-  readonly onFailure: (error: KvError) => void;
-}
 
 /**
  * Opens or makes a volume's store. The data folder's lock is `VolumeFolder`'s; the wal folder's, where
@@ -96,32 +64,18 @@ export async function openEngine(
   }
 }
 
-/** What the engine is made of once recovery is done. */
-interface Parts extends EngineComponents {
-  readonly lock: DiskLock | null;
-  readonly paths: Paths;
-  readonly files: SegmentFiles;
-  readonly catalog: Catalog;
-  readonly damage: DamageLog;
-  readonly reader: Reader;
-  readonly journal: Journal;
-  readonly compaction: Compaction;
-  readonly staging: Staging;
-  readonly space: Space;
-}
-
-type CompleteOptions = EngineOptions & { readonly segmentBytes: number };
-
 class SegmentEngine implements StorageEngine {
   readonly report: OpenReport;
-  readonly #parts: Parts;
+  readonly #parts: EngineParts;
+  readonly #lock: DiskLock | null;
   readonly #stopping = new AbortController();
   #snapshotRecords = 0;
   #snapshotting: Promise<void> | null = null;
   #compacting: Promise<boolean> | null = null;
 
-  private constructor(parts: Parts, report: OpenReport) {
+  private constructor(parts: EngineParts, lock: DiskLock | null, report: OpenReport) {
     this.#parts = parts;
+    this.#lock = lock;
     this.report = report;
   }
 
@@ -140,7 +94,7 @@ class SegmentEngine implements StorageEngine {
     const wired = wire(components, options, { paths, files, metrics, damage, recovered });
     await wired.space.measure();
     const report = reportOf(recovered, damage, clock.monotonicMs() - beganMs);
-    const engine = new SegmentEngine({ ...wired, lock }, report);
+    const engine = new SegmentEngine(wired, lock, report);
     wired.onSealed = () => engine.#onSealed();
     await wired.staging.dropLeftOpen();
     const { fsync } = options;
@@ -275,7 +229,7 @@ class SegmentEngine implements StorageEngine {
   async close(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort(new KvError('STOPPING', 'the volume is stopping'));
-    const { files, journal, lock } = this.#parts;
+    const { files, journal } = this.#parts;
     try {
       await this.#compacting?.catch(() => false);
       await this.#snapshotting;
@@ -285,7 +239,7 @@ class SegmentEngine implements StorageEngine {
     } finally {
       journal.stop();
       await files.close();
-      await lock?.release();
+      await this.#lock?.release();
     }
   }
 
@@ -323,80 +277,4 @@ class SegmentEngine implements StorageEngine {
       await disk.remove(paths.snapshot + ASIDE_SUFFIX);
     }
   }
-}
-
-interface Wired extends Omit<Parts, 'lock'> {
-  onSealed: () => void;
-}
-
-function wire(
-  components: EngineComponents,
-  options: CompleteOptions,
-  made: {
-    readonly paths: Paths;
-    readonly files: SegmentFiles;
-    readonly metrics: ReturnType<typeof storageMetrics>;
-    readonly damage: DamageLog;
-    readonly recovered: Recovered;
-  },
-): Wired {
-  const { disk, clock, random, logger } = components;
-  const { files, metrics, damage, paths, recovered } = made;
-  const { catalog } = recovered;
-  const { segmentBytes, fsync } = options;
-  const compaction = new Compaction(
-    { disk, files, catalog, clock, random, logger, metrics, damage },
-    { segmentBytes, bytesPerSecond: options.compactionBytesPerSecond },
-  );
-  const journal = new Journal(
-    { files, catalog, clock, random, metrics },
-    {
-      fsync,
-      segmentBytes,
-      onFailure: options.onFailure,
-      onSealed: () => wired.onSealed(),
-      compacting: () => compaction.touching,
-    },
-    recovered.active,
-  );
-  const reader = new Reader(
-    { files, catalog },
-    {
-      onDamage: (id, { segment, offset }, why) => {
-        damage.corrupt({ segment, offset, why });
-        if (catalog.copy(id)?.state !== DROPPED) catalog.markUnsound(id);
-      },
-    },
-  );
-  const space = new Space(
-    { disk, clock, logger },
-    {
-      folders: [options.dataPath, options.walPath],
-      reserveBytes: options.reserveBytes,
-      capacityBytes: options.capacityBytes,
-    },
-  );
-  const staging = new Staging(
-    { journal, catalog, reader, space, clock },
-    { votesSynced: fsync.kind === 'always' },
-  );
-  sampleStorage(components.metrics, {
-    unsyncedBytes: () => journal.unsyncedBytes,
-    unsyncedAgeMs: () => journal.unsyncedAgeMs,
-  });
-  const parts = { paths, files, catalog, damage, reader, journal, compaction, staging, space };
-  const wired: Wired = { ...components, ...parts, onSealed: () => undefined };
-  return wired;
-}
-
-function reportOf(recovered: Recovered, damage: DamageLog, openMs: number): OpenReport {
-  return {
-    copies: recovered.catalog.copyCount,
-    fromSnapshot: recovered.fromSnapshot,
-    replayedRecords: recovered.replayedRecords,
-    openMs,
-    clean: recovered.clean && damage.tornBytes === 0,
-    tornBytes: damage.tornBytes,
-    corruptRecords: damage.corruptRecords,
-  };
 }

@@ -2,7 +2,13 @@
  * The nouns of the storage engine. A volume knows copies, never keys: `owner` is opaque bytes that it
  * echoes when it asks what became of a staged copy.
  */
+import type { Clock } from '../common/clock.ts';
+import type { KvError } from '../common/errors.ts';
 import type { CopyId, Digest, TxnId } from '../common/ids.ts';
+import type { Random } from '../common/random.ts';
+import type { Disk } from '../disk/disk.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 
 /** The state of a copy is the maximum of its records, in whatever order they are read. */
 export type CopyState = 'open' | 'staged' | 'committed' | 'dropped';
@@ -142,4 +148,29 @@ export interface StorageEngine {
   ): Promise<{ readonly checked: number; readonly bad: number }>;
   /** Seals, syncs, writes the index snapshot and the clean mark, releases the lock. */
   close(): Promise<void>;
+}
+
+export interface EngineComponents {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface EngineOptions {
+  readonly dataPath: string;
+  /** Folder of the active segment; may be below the data path. */
+  readonly walPath: string;
+  readonly fsync: FsyncPolicy;
+  /** 4 KiB to almost 2 GiB; default 64 MiB. */
+  readonly segmentBytes?: number;
+  /** Free bytes below which staging is refused. */
+  readonly reserveBytes: number;
+  /** 0: as fast as it goes. */
+  readonly compactionBytesPerSecond: number;
+  /** Value bytes that the volume may hold; 0: what the disk has. */
+  readonly capacityBytes: number;
+  /** Called once, with the cause, when a write or sync has failed: the process must exit. */
+  readonly onFailure: (error: KvError) => void;
 }

@@ -11,10 +11,10 @@ import { type CopyId, type TxnId, txnId } from '../common/ids.ts';
 import { mintCopyId, type Random, seededRandom } from '../common/random.ts';
 import type { Disk } from '../disk/disk.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
-import { type EngineOptions, openEngine } from '../storage/engine.ts';
-import type { ReadResult, StageEnd, StorageEngine } from '../storage/types.ts';
+import { openEngine } from '../storage/engine.ts';
+import type { EngineOptions, ReadResult, StageEnd, StorageEngine } from '../storage/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
-import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import type { Labels, Metrics } from '../telemetry/metrics.ts';
 
 export const TXN: TxnId = txnId('00000000000100000000000000000001');
 
@@ -63,6 +63,49 @@ export async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Metrics without a registry: hundreds of engines are opened in one test. */
+export class CountingMetrics implements Metrics {
+  readonly contentType = 'text/plain';
+  readonly #values = new Map<string, number>();
+  readonly #samples = new Map<string, () => number>();
+
+  counter(name: string) {
+    return {
+      add: (count = 1, labels: Labels = {}) => {
+        const key = name + textOf(labels);
+        this.#values.set(key, (this.#values.get(key) ?? 0) + count);
+      },
+    };
+  }
+
+  gauge(name: string) {
+    return {
+      set: (value: number, labels: Labels = {}) => {
+        this.#values.set(name + textOf(labels), value);
+      },
+    };
+  }
+
+  sampled(name: string, _help: string, read: () => number): void {
+    this.#samples.set(name, read);
+  }
+
+  histogram() {
+    return { observe: () => undefined };
+  }
+
+  print(): Promise<string> {
+    const lines = [...this.#values].map(([key, value]) => `${key} ${value}`);
+    for (const [name, read] of this.#samples) lines.push(`${name} ${read()}`);
+    return Promise.resolve(lines.join('\n'));
+  }
+}
+
+const textOf = (labels: Labels): string => {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${value}"`);
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+};
+
 export interface Value {
   readonly id: CopyId;
   readonly data: Uint8Array;
@@ -73,7 +116,7 @@ export class StorageRig {
   readonly disk: MemoryDisk;
   readonly clock = new TurningClock();
   readonly random: Random;
-  metrics: Metrics = createMetrics();
+  metrics = new CountingMetrics();
   failures: KvError[] = [];
   readonly #options: Partial<EngineOptions>;
   /** What the engine gets in place of the bare disk. */
@@ -86,7 +129,7 @@ export class StorageRig {
   }
 
   open(options: Partial<EngineOptions> = {}): Promise<StorageEngine> {
-    this.metrics = createMetrics();
+    this.metrics = new CountingMetrics();
     this.failures = [];
     return openEngine(
       {

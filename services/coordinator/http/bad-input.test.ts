@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { KvError } from '../../common/errors.ts';
+import { MIB } from '../../common/units.ts';
 import { type HttpFixture, openHttp } from '../../testing/http-fixture.ts';
 import { call, jsonOf, RawSocket, rawCall, statusOf } from '../../testing/raw-http.ts';
 
@@ -282,9 +283,17 @@ describe('bodies', () => {
     raw.socket.destroy();
   });
 
-  test('a client that sends all of a refused body still sees the answer', async () => {
-    const answer = await call(http.port, 'PUT /kv/x', { body: Buffer.alloc(8 * 1024 * 1024) });
-    expect(answer.status).toBe(413);
+  test('a client that reads only after it has sent all of a refused body sees the answer', async () => {
+    const patient = await openHttp({ maxObjectBytes: MAX_OBJECT, limits: { lingerMs: 10_000 } });
+    const raw = new RawSocket(patient.port);
+    raw.socket.pause();
+    raw.send(`${PUT}Content-Length: ${8 * MIB}\r\n\r\n`);
+    for (let sent = 0; sent < 8 * MIB; sent += MIB) {
+      await new Promise((resolve) => raw.socket.write(Buffer.alloc(MIB), resolve));
+    }
+    raw.socket.resume();
+    expect(statusOf(await raw.closed())).toBe(413);
+    await patient.server.close(0);
   });
 
   test('chunks get 413 when they pass the maximum, and nothing is applied', async () => {

@@ -6,6 +6,7 @@
  * is ever dropped because it could not be read.
  */
 import { type Clock, sleep } from '../../common/clock.ts';
+import { asError } from '../../common/errors.ts';
 import type { Random } from '../../common/random.ts';
 import type { Disk } from '../../disk/disk.ts';
 import type { Logger } from '../../telemetry/logger.ts';
@@ -141,7 +142,11 @@ export class Compaction {
         salt: info.salt,
         start: SEGMENT_HEADER_BYTES,
         end: info.bytes,
-        read: (offset, length) => files.read(victim, offset, length),
+        read: (offset, length) =>
+          files.read(victim, offset, length).catch((error: unknown) => {
+            this.#giveUp(victim, run, asError(error).message);
+            return NO_BYTES;
+          }),
         pace: (bytes) => this.#pace(bytes, signal),
       },
       async (scanned) => {
@@ -151,7 +156,7 @@ export class Compaction {
       },
     );
     /* Records dropped meanwhile only make the count smaller: fewer found than live is damage. */
-    if (badBytes && found < info.liveRecords) this.#giveUp(victim, run);
+    if (badBytes && found < info.liveRecords) this.#giveUp(victim, run, 'records are missing');
   }
 
   /** True where the record counts as one that the index needs. */
@@ -164,7 +169,7 @@ export class Compaction {
       const { segment, offset, copyId } = head;
       damage.corrupt({ segment, offset, why: 'wrong checksum, met by compaction' });
       catalog.markUnsound(copyId);
-      this.#giveUp(segment, run);
+      this.#giveUp(segment, run, 'wrong checksum');
       return true;
     }
     if (head.kind === KIND.drop && this.#isObsolete(head, run.victims)) {
@@ -227,10 +232,10 @@ export class Compaction {
     info.keptBytes = run.keptBytes;
   }
 
-  #giveUp(segment: number, run: Run): void {
+  #giveUp(segment: number, run: Run, why: string): void {
     this.#damaged.add(segment);
     run.damaged = true;
-    this.#parts.logger.warn({ segment }, 'damaged segment is left as it is');
+    this.#parts.logger.warn({ segment, why }, 'damaged segment is left as it is');
   }
 
   #allDamaged(): ReadonlySet<number> {
@@ -253,6 +258,8 @@ export class Compaction {
     });
   }
 }
+
+const NO_BYTES = new Uint8Array(0);
 
 /** The head without its hold on the window that it was read from. */
 const withoutBuffer = (head: Head): Head => ({ ...head, meta: head.meta.slice() });

@@ -1,0 +1,405 @@
+/** Damage and crashes: each harm is done to a real image, and the next open must know what it was. */
+import { describe, expect, test } from '@jest/globals';
+import { PowerCut } from '../testing/power-cut.ts';
+import { readAll, StorageRig, stageChunks, turns, type Value } from '../testing/storage-rig.ts';
+import { HEADER_BYTES, KIND } from './record.ts';
+import { SEGMENT_HEADER_BYTES } from './segment/header.ts';
+import type { StorageEngine } from './types.ts';
+
+const code = (error: string) => expect.objectContaining({ code: error });
+const FIRST = '/data/wal/0000000001.seg';
+const FIRST_SEALED = '/data/segments/0000000001.seg';
+
+async function expectFound(engine: StorageEngine, value: Value): Promise<void> {
+  const result = await readAll(engine, value.id);
+  expect(result).toEqual({
+    kind: 'found',
+    data: Buffer.from(value.data),
+    sizeBytes: value.data.length,
+  });
+}
+
+/** Offsets and kinds of the records of a segment file, by their headers. */
+function recordsOf(bytes: Uint8Array): { offset: number; kind: number; bytes: number }[] {
+  const view = Buffer.from(bytes);
+  const records = [];
+  for (let at = SEGMENT_HEADER_BYTES; at + HEADER_BYTES <= view.length; ) {
+    const size = HEADER_BYTES + view.readUInt16LE(at + 6) + view.readUInt32LE(at + 8);
+    records.push({ offset: at, kind: view[at + 4] ?? 0, bytes: size });
+    at += size;
+  }
+  return records;
+}
+
+describe('a crash', () => {
+  test('keeps all that was acknowledged, with and without a snapshot', async () => {
+    for (const stopFirst of [true, false]) {
+      const rig = new StorageRig({ segmentBytes: 8192 });
+      let engine = await rig.open();
+      const early = [await rig.whole(engine, 3000), await rig.chunked(engine, 9000, 2000)];
+      if (stopFirst) {
+        await engine.close();
+        engine = await rig.open();
+        expect(engine.report).toMatchObject({ fromSnapshot: true, clean: true });
+      }
+      const late = [await rig.whole(engine, 3000), await rig.chunked(engine, 9000, 2000)];
+      await engine.finalize(early[0]!.id);
+      await engine.drop(early[1]!.id);
+      rig.disk.crash();
+      engine = await rig.open();
+      expect(engine.report).toMatchObject({ fromSnapshot: stopFirst, clean: false, tornBytes: 0 });
+      for (const value of [early[0]!, ...late]) await expectFound(engine, value);
+      expect(await engine.read(early[1]!.id, 0, 1)).toEqual({ kind: 'absent' });
+      expect(engine.usage()).toMatchObject({ copies: 3, liveBytes: 15_000 });
+      await engine.close();
+    }
+  });
+
+  test('after which writing goes on behind the cut tail (no write after a bad record)', async () => {
+    const rig = new StorageRig();
+    let engine = await rig.open();
+    const kept = await rig.whole(engine, 500);
+    rig.disk.crash();
+    const bytes = await rig.bytesOf(FIRST);
+    await rig.replace(FIRST, Buffer.concat([bytes, Buffer.from('half a record, never synced')]));
+    engine = await rig.open();
+    expect(engine.report.tornBytes).toBe(27);
+    const later = await rig.whole(engine, 500);
+    rig.disk.crash();
+    engine = await rig.open();
+    expect(engine.report).toMatchObject({ tornBytes: 0, corruptRecords: [] });
+    await expectFound(engine, kept);
+    await expectFound(engine, later);
+    expect(await rig.disk.list('/data/broken')).toHaveLength(1);
+    await engine.close();
+  });
+
+  test('replays puts after the last snapshot into index and filter alike', async () => {
+    const rig = new StorageRig();
+    let engine = await rig.open();
+    await rig.whole(engine, 10);
+    await engine.close();
+    engine = await rig.open();
+    const late = await Promise.all(Array.from({ length: 200 }, () => rig.whole(engine, 20)));
+    rig.disk.crash();
+    engine = await rig.open();
+    expect(engine.report).toMatchObject({ fromSnapshot: true, copies: 201 });
+    for (const value of late) await expectFound(engine, value);
+    await engine.close();
+  });
+
+  test('does not bring back what was dropped when the snapshot is missing', async () => {
+    const rig = new StorageRig({ segmentBytes: 4096 });
+    let engine = await rig.open();
+    const values: Value[] = [];
+    for (let i = 0; i < 20; i += 1) values.push(await rig.whole(engine, 900));
+    for (const { id } of values.slice(0, 19)) await engine.drop(id);
+    while (await engine.compactOnce()) continue;
+    await engine.close();
+    await rig.disk.remove('/data/index.snapshot');
+    engine = await rig.open();
+    expect(engine.report).toMatchObject({ fromSnapshot: false, copies: 1 });
+    for (const { id } of values.slice(0, 19)) {
+      expect(await engine.read(id, 0, 1)).toEqual({ kind: 'absent' });
+    }
+    await expectFound(engine, values[19]!);
+    await engine.close();
+  });
+});
+
+describe('a torn tail', () => {
+  test('at every byte of the last batch loses that batch and nothing else', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const kept = await rig.whole(engine, 40);
+    const start = (await rig.bytesOf(FIRST)).length;
+    const last = await Promise.all([rig.whole(engine, 30), rig.whole(engine, 30)]);
+    rig.disk.crash();
+    const whole = await rig.bytesOf(FIRST);
+    const [first, second] = recordsOf(whole).slice(-2);
+    for (let length = start; length < whole.length; length += 1) {
+      await rig.replace(FIRST, whole.subarray(0, length));
+      const again = await rig.open();
+      await expectFound(again, kept);
+      const firstStays = length >= first!.offset + first!.bytes;
+      expect((await again.read(last[0].id, 0, 1)).kind).toBe(firstStays ? 'found' : 'absent');
+      expect((await again.read(last[1].id, 0, 1)).kind).toBe('absent');
+      const end = firstStays ? second!.offset : start;
+      expect(again.report.tornBytes).toBe(length - end);
+      expect(again.report.corruptRecords).toEqual([]);
+      rig.disk.crash();
+    }
+  }, 60_000);
+
+  test('whose second half persisted and whose first did not is cut at the first', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const kept = await rig.whole(engine, 100);
+    await Promise.all([rig.whole(engine, 600), rig.whole(engine, 600)]);
+    rig.disk.crash();
+    const bytes = await rig.bytesOf(FIRST);
+    const first = recordsOf(bytes).at(-2)!;
+    await rig.replace(FIRST, Buffer.from(bytes).fill(0, first.offset, first.offset + 100));
+    const again = await rig.open();
+    expect(again.report).toMatchObject({ copies: 1, corruptRecords: [] });
+    expect(again.report.tornBytes).toBe(bytes.length - first.offset);
+    expect(await rig.metrics.print()).toContain('minikv_volume_damage_total{kind="torn_tail"} 1');
+    await expectFound(again, kept);
+    await again.close();
+  });
+
+  test('leaves a prefix of the votes under interval', async () => {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const rig = new StorageRig({ fsync: { kind: 'never' }, segmentBytes: 8192 }, seed);
+      const engine = await rig.open();
+      const values: Value[] = [];
+      for (let i = 0; i < 12; i += 1) values.push(await rig.whole(engine, 700));
+      rig.disk.crash({ random: rig.random });
+      const again = await rig.open();
+      const kinds: string[] = [];
+      for (const { id } of values) kinds.push((await again.read(id, 0, 700)).kind);
+      const found = kinds.filter((kind) => kind === 'found').length;
+      expect(kinds).toEqual(kinds.map((_, i) => (i < found ? 'found' : 'absent')));
+      await again.close();
+    }
+  });
+});
+
+describe('a flipped bit', () => {
+  /** One record of each kind, all of them synced and followed by later ones. */
+  async function image(sealed: boolean) {
+    const rig = new StorageRig({ segmentBytes: 16 * 1024 });
+    const engine = await rig.open();
+    const whole = await rig.whole(engine, 300);
+    const chunked = await rig.chunked(engine, 900, 300);
+    await engine.finalize(whole.id);
+    const dropped = await rig.whole(engine, 50);
+    await engine.drop(dropped.id);
+    const later = await rig.whole(engine, 100);
+    const end = (await rig.bytesOf(FIRST)).length;
+    if (sealed) while ((await rig.segments()).length < 2) await rig.whole(engine, 900);
+    else await rig.whole(engine, 1);
+    rig.disk.crash();
+    const path = sealed ? FIRST_SEALED : FIRST;
+    const records = recordsOf(await rig.bytesOf(path)).filter(({ offset }) => offset < end);
+    return { rig, whole, chunked, dropped, later, path, records };
+  }
+
+  /** What the whole and the chunked copy read as, the bit being in a head or in data. */
+  const EXPECTED = {
+    chunk: [
+      ['found', 'corrupt'],
+      ['found', 'corrupt'],
+    ],
+    end: [['found', 'absent']],
+    whole: [
+      ['absent', 'found'],
+      ['corrupt', 'found'],
+    ],
+    commit: [['found', 'found']],
+    drop: [['found', 'found']],
+  };
+
+  test.each(['chunk', 'end', 'whole', 'commit', 'drop'] as const)(
+    'in a %s record is found, quarantined and cuts nothing off',
+    async (kind) => {
+      for (const sealed of [false, true]) {
+        for (const inData of kind === 'chunk' || kind === 'whole' ? [false, true] : [false]) {
+          const made = await image(sealed);
+          const { rig, whole, chunked, later, path } = made;
+          const record = made.records.find((one) => one.kind === KIND[kind])!;
+          const at = inData ? record.offset + record.bytes - 5 : record.offset + 30;
+          rig.disk.flipBit(path, at, 3);
+          const engine = await rig.open();
+          const { corruptRecords, tornBytes } = engine.report;
+          expect(corruptRecords).toMatchObject([{ segment: 1, offset: record.offset }]);
+          expect(tornBytes).toBe(0);
+          expect(await rig.metrics.print()).toContain('{kind="corrupt_record"} 1');
+          await expectFound(engine, later);
+          const kinds = [await readAll(engine, whole.id), await readAll(engine, chunked.id)];
+          expect(kinds.map((read) => read.kind)).toEqual(EXPECTED[kind][inData ? 1 : 0]);
+          if (kind === 'chunk') {
+            expect(await engine.info(chunked.id)).toMatchObject({ state: 'staged', sound: false });
+          }
+          if (kind === 'commit') {
+            expect(await engine.info(whole.id)).toMatchObject({ state: 'staged' });
+          }
+          await engine.close();
+          const again = await rig.open();
+          if (kind === 'chunk') {
+            expect(await again.info(chunked.id)).toMatchObject({ sound: false });
+          }
+          await again.close();
+        }
+      }
+    },
+  );
+
+  test('under a loaded snapshot is met by the read, and by scrub', async () => {
+    for (const by of ['read', 'scrub']) {
+      const rig = new StorageRig({ segmentBytes: 4096 });
+      let engine = await rig.open();
+      const values: Value[] = [];
+      for (let i = 0; i < 8; i += 1) values.push(await rig.whole(engine, 900));
+      await engine.close();
+      rig.disk.flipBit(FIRST_SEALED, SEGMENT_HEADER_BYTES + 400);
+      engine = await rig.open();
+      expect(engine.report.fromSnapshot).toBe(true);
+      if (by === 'read') {
+        expect(await engine.read(values[0]!.id, 0, 10)).toMatchObject({ kind: 'corrupt' });
+      } else {
+        const running = engine.scrub(1e9, new AbortController().signal);
+        for (let i = 0; i < 20; i += 1) {
+          await turns(5);
+          await rig.clock.advance(1_000);
+        }
+        expect((await running).bad).toBe(1);
+      }
+      expect(await engine.info(values[0]!.id)).toMatchObject({ sound: false });
+      expect(engine.usage().corruptRecords).toBe(1);
+      await expectFound(engine, values[1]!);
+      await engine.drop(values[0]!.id);
+      await engine.close();
+    }
+  });
+
+  test('in one copy of a segment head harms nothing; in both the file is kept aside', async () => {
+    const rig = new StorageRig({ segmentBytes: 4096 });
+    let engine = await rig.open();
+    const values: Value[] = [];
+    for (let i = 0; i < 8; i += 1) values.push(await rig.whole(engine, 900));
+    rig.disk.crash();
+    rig.disk.flipBit(FIRST_SEALED, 9);
+    engine = await rig.open();
+    for (const value of values) await expectFound(engine, value);
+    rig.disk.crash();
+    rig.disk.flipBit(FIRST_SEALED, 137);
+    engine = await rig.open();
+    expect(engine.report.corruptRecords).toMatchObject([{ segment: 1, offset: 0 }]);
+    expect(await engine.read(values[0]!.id, 0, 1)).toEqual({ kind: 'absent' });
+    await expectFound(engine, values[7]!);
+    expect(await rig.disk.exists(FIRST_SEALED)).toBe(true);
+    await engine.close();
+  });
+
+  test('anywhere in the snapshot throws it away', async () => {
+    const rig = new StorageRig();
+    let engine = await rig.open();
+    const value = await rig.whole(engine, 100);
+    await engine.close();
+    const snapshot = await rig.bytesOf('/data/index.snapshot');
+    for (let i = 0; i < 40; i += 1) {
+      const damaged = Buffer.from(snapshot);
+      const at = i < 20 ? i * 3 : rig.random.below(snapshot.length);
+      damaged[at] = (damaged[at] ?? 0) ^ (1 << rig.random.below(8));
+      await rig.replace('/data/index.snapshot', i === 30 ? damaged.subarray(0, 100) : damaged);
+      engine = await rig.open();
+      expect(engine.report).toMatchObject({ fromSnapshot: false, copies: 1 });
+      await expectFound(engine, value);
+      rig.disk.crash();
+    }
+  });
+});
+
+describe('a failed write or sync', () => {
+  test.each(['write', 'sync'] as const)(
+    '(%s) is final: nothing is acknowledged any more',
+    async (call) => {
+      const rig = new StorageRig();
+      const engine = await rig.open();
+      const kept = await rig.whole(engine, 100);
+      rig.disk.failNext(call, '.seg');
+      const lost = [rig.whole(engine, 100), rig.whole(engine, 100)];
+      for (const one of lost) await expect(one).rejects.toEqual(code('DISK_FAILED'));
+      expect(rig.failures).toHaveLength(1);
+      await expect(rig.whole(engine, 1)).rejects.toEqual(code('DISK_FAILED'));
+      await expect(engine.read(kept.id, 0, 1)).rejects.toEqual(code('DISK_FAILED'));
+      await expect(engine.drop(kept.id)).rejects.toEqual(code('DISK_FAILED'));
+      await engine.close();
+      expect(rig.failures).toHaveLength(1);
+      rig.disk.crash();
+      const again = await rig.open();
+      await expectFound(again, kept);
+      expect(again.report.copies).toBe(1);
+      await again.close();
+    },
+  );
+
+  test('a disk that fills up in spite of the reserve is such a failure', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const kept = await rig.whole(engine, 100);
+    rig.disk.fill(50);
+    await expect(rig.whole(engine, 1000)).rejects.toEqual(code('DISK_FAILED'));
+    rig.disk.crash();
+    rig.disk.fill(1e9);
+    const again = await rig.open();
+    await expectFound(again, kept);
+    await again.close();
+  });
+});
+
+test('power cut at every step of sealing keeps every vote and every later write', async () => {
+  const story = async (cutAt: number, seed: number) => {
+    const rig = new StorageRig({ segmentBytes: 4096 }, seed);
+    const cut = new PowerCut(rig.disk, cutAt);
+    rig.wrap = () => cut.disk;
+    const voted: Value[] = [];
+    try {
+      const engine = await rig.open();
+      for (let i = 0; i < 6; i += 1) voted.push(await rig.whole(engine, 1500));
+      const big = rig.value(5000);
+      await stageChunks(engine, big, 2000);
+      await engine.stageEnd(big.end);
+      voted.push(big);
+      await engine.close();
+    } catch (error) {
+      expect(error).toEqual(code('DISK_FAILED'));
+    }
+    rig.disk.crash({ random: rig.random });
+    rig.wrap = (disk) => disk;
+    let engine = await rig.open();
+    expect(engine.report.corruptRecords).toEqual([]);
+    for (const value of voted) await expectFound(engine, value);
+    const later = await rig.whole(engine, 1500);
+    rig.disk.crash({ random: rig.random });
+    engine = await rig.open();
+    for (const value of [...voted, later]) await expectFound(engine, value);
+    await engine.close();
+    return cut.changes;
+  };
+  const steps = await story(Number.POSITIVE_INFINITY, 1);
+  expect(steps).toBeGreaterThan(40);
+  for (let cutAt = 1; cutAt <= steps; cutAt += 1) await story(cutAt, cutAt);
+}, 60_000);
+
+test('a wal folder on another device is copied from, not renamed', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096, walPath: '/fast/wal' });
+  rig.wrap = (disk) =>
+    Object.assign(Object.create(disk) as typeof disk, {
+      open: disk.open.bind(disk),
+      makeFolder: disk.makeFolder.bind(disk),
+      list: disk.list.bind(disk),
+      exists: disk.exists.bind(disk),
+      remove: disk.remove.bind(disk),
+      syncFolder: disk.syncFolder.bind(disk),
+      space: disk.space.bind(disk),
+      lock: disk.lock.bind(disk),
+      rename: async (from: string, to: string) => {
+        if (from.startsWith('/fast') !== to.startsWith('/fast')) {
+          const cause = Object.assign(new Error('cross-device link'), { code: 'EXDEV' });
+          const { KvError } = await import('../common/errors.ts');
+          throw new KvError('DISK_FAILED', 'rename failed', { cause });
+        }
+        await disk.rename(from, to);
+      },
+    });
+  let engine = await rig.open();
+  const values: Value[] = [];
+  for (let i = 0; i < 6; i += 1) values.push(await rig.whole(engine, 1500));
+  rig.disk.crash();
+  expect(await rig.disk.list('/fast/wal')).toHaveLength(1);
+  engine = await rig.open();
+  for (const value of values) await expectFound(engine, value);
+  await engine.close();
+});
