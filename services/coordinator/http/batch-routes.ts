@@ -7,6 +7,7 @@ import { errorBodyOf } from '../../api/error-body.ts';
 import { etagOf } from '../../api/etag.ts';
 import { keyOfText } from '../../api/key-path.ts';
 import {
+  type BatchAnswer,
   type BatchOp,
   type BatchResult,
   batchRequestSchema,
@@ -42,9 +43,10 @@ export async function runBatch(exchange: Exchange): Promise<void> {
       }),
     ),
   );
-  replyJson(exchange, 200, {
+  const answer: BatchAnswer = {
     results: ops.map((_, position) => present(results.get(position), 'a result')),
-  });
+  };
+  replyJson(exchange, 200, answer);
 }
 
 function positionsByKey(ops: readonly BatchOp[]): Map<string, [number, BatchOp][]> {
