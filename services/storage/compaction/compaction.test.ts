@@ -1,0 +1,275 @@
+/** Compaction frees what is dead and loses nothing: at every step, beside drops, reads and damage. */
+import { describe, expect, test } from '@jest/globals';
+import { PowerCut } from '../../testing/power-cut.ts';
+import { readAll, StorageRig, turns, type Value } from '../../testing/storage-rig.ts';
+import { SEGMENT_HEADER_BYTES } from '../segment/header.ts';
+import type { StorageEngine } from '../types.ts';
+import { deadRatio, planCompaction, type SegmentShape } from './plan.ts';
+
+const shape = (segment: number, liveShare: number, bytes = 10_000): SegmentShape => ({
+  segment,
+  bytes: bytes + 304,
+  sealed: true,
+  liveBytes: bytes * liveShare,
+  keptBytes: 0,
+});
+const limits = { segmentBytes: 10_000, damaged: new Set<number>() };
+
+describe('the plan', () => {
+  test('takes the deadest segments whose live bytes fit one', () => {
+    const shapes = [shape(1, 0.9), shape(2, 0.5), shape(3, 0.1), shape(4, 0.3), shape(5, 0.6)];
+    expect(planCompaction(shapes, limits)).toEqual([2, 3, 4]);
+  });
+
+  test('leaves the active, the damaged and the living alone', () => {
+    const active = { ...shape(1, 0), sealed: false };
+    const damaged = { ...limits, damaged: new Set([2]) };
+    expect(planCompaction([active, shape(2, 0), shape(3, 0.95)], damaged)).toEqual([]);
+  });
+
+  test('never takes its own output again', () => {
+    expect(deadRatio(shape(1, 1, 56))).toBe(0);
+    expect(planCompaction([shape(1, 1, 56)], limits)).toEqual([]);
+  });
+
+  test('merges small ones when there are many', () => {
+    const small = Array.from({ length: 8 }, (_, i) => shape(i + 1, 1, 200));
+    expect(planCompaction(small.slice(1), limits)).toEqual([]);
+    expect(planCompaction(small, limits)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+});
+
+/** A volume of many small segments: kept, committed and dropped copies in each. */
+async function mixture(rig: StorageRig): Promise<{
+  engine: StorageEngine;
+  kept: Value[];
+  committed: Set<Value>;
+  dropped: Value[];
+}> {
+  const engine = await rig.open();
+  const kept: Value[] = [];
+  const committed = new Set<Value>();
+  const dropped: Value[] = [];
+  for (let i = 0; i < 24; i += 1) {
+    const value = i % 6 === 5 ? await rig.chunked(engine, 1800, 600) : await rig.whole(engine, 700);
+    if (i % 3 === 0) kept.push(value);
+    else dropped.push(value);
+    if (i % 2 === 0) {
+      await engine.finalize(value.id);
+      if (i % 3 === 0) committed.add(value);
+    }
+  }
+  for (const { id } of dropped) await engine.drop(id);
+  await rig.whole(engine, 3000);
+  return { engine, kept, committed, dropped };
+}
+
+async function compactAll(engine: StorageEngine): Promise<void> {
+  while (await engine.compactOnce()) await turns(1);
+}
+
+async function expectMixture(
+  engine: StorageEngine,
+  made: { kept: Value[]; committed: Set<Value>; dropped: Value[] },
+): Promise<void> {
+  for (const value of made.kept) {
+    const read = await readAll(engine, value.id);
+    expect(read).toMatchObject({ kind: 'found', data: Buffer.from(value.data) });
+    const state = made.committed.has(value) ? 'committed' : 'staged';
+    expect(await engine.info(value.id)).toMatchObject({ state, owner: value.end.owner });
+  }
+  for (const { id } of made.dropped)
+    expect(await engine.read(id, 0, 1)).toEqual({ kind: 'absent' });
+}
+
+test('frees the dead bytes, keeps the living and their states, also after a rebuild', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096 });
+  const made = await mixture(rig);
+  let { engine } = made;
+  const before = engine.usage();
+  await compactAll(engine);
+  const after = engine.usage();
+  expect(after.diskBytes).toBeLessThan(before.diskBytes * 0.7);
+  expect(after).toMatchObject({ copies: before.copies, liveBytes: before.liveBytes });
+  expect(await rig.metrics.print()).toMatch(/minikv_volume_compaction_bytes_total \d{4}/);
+  await expectMixture(engine, made);
+  await engine.close();
+  await rig.disk.remove('/data/index.snapshot');
+  engine = await rig.open();
+  expect(engine.report.fromSnapshot).toBe(false);
+  expect(engine.usage()).toMatchObject({ copies: before.copies, liveBytes: before.liveBytes });
+  await expectMixture(engine, made);
+  await compactAll(engine);
+  expect(await engine.compactOnce()).toBe(false);
+  await engine.close();
+});
+
+test('a snapshot older than a compaction is still right', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096 });
+  const made = await mixture(rig);
+  let { engine } = made;
+  await engine.close();
+  engine = await rig.open();
+  const usage = engine.usage();
+  await compactAll(engine);
+  rig.disk.crash();
+  engine = await rig.open();
+  expect(engine.report.fromSnapshot).toBe(true);
+  expect(engine.usage()).toMatchObject({ copies: usage.copies, liveBytes: usage.liveBytes });
+  await expectMixture(engine, made);
+  await compactAll(engine);
+  await expectMixture(engine, made);
+  await engine.close();
+});
+
+test('power cut at every step leaves the old volume or the new one', async () => {
+  const story = async (cutAt: number, seed: number) => {
+    const rig = new StorageRig({ segmentBytes: 4096 }, seed);
+    const made = await mixture(rig);
+    await made.engine.close();
+    const cut = new PowerCut(rig.disk, cutAt);
+    rig.wrap = () => cut.disk;
+    try {
+      const engine = await rig.open();
+      await compactAll(engine);
+      await engine.close();
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'DISK_FAILED' });
+    }
+    rig.disk.crash({ random: rig.random });
+    if (seed % 2 === 0) await rig.disk.remove('/data/index.snapshot');
+    rig.wrap = (disk) => disk;
+    let engine = await rig.open();
+    expect(engine.report.corruptRecords).toEqual([]);
+    await expectMixture(engine, made);
+    await compactAll(engine);
+    await expectMixture(engine, made);
+    rig.disk.crash();
+    await rig.disk.remove('/data/index.snapshot');
+    engine = await rig.open();
+    await expectMixture(engine, made);
+    expect(engine.usage().copies).toBe(made.kept.length + 1);
+    await engine.close();
+    return cut.changes;
+  };
+  const steps = await story(Number.POSITIVE_INFINITY, 1);
+  expect(steps).toBeGreaterThan(15);
+  for (let cutAt = 1; cutAt <= steps; cutAt += 1) await story(cutAt, cutAt);
+}, 60_000);
+
+test('a drop while records are moving is not undone by them', async () => {
+  for (let pause = 0; pause < 40; pause += 2) {
+    const rig = new StorageRig({ segmentBytes: 4096 }, pause + 1);
+    const made = await mixture(rig);
+    let { engine } = made;
+    const running = engine.compactOnce();
+    for (let i = 0; i < pause; i += 1) await Promise.resolve();
+    const late = made.kept.splice(0, 3);
+    await Promise.all(late.map(({ id }) => engine.drop(id)));
+    await running;
+    await compactAll(engine);
+    await expectMixture(engine, { ...made, dropped: [...made.dropped, ...late] });
+    rig.disk.crash();
+    await rig.disk.remove('/data/index.snapshot');
+    engine = await rig.open();
+    await expectMixture(engine, { ...made, dropped: [...made.dropped, ...late] });
+    await engine.close();
+  }
+}, 30_000);
+
+test('a drop record outlives what it drops, and then goes too', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096 });
+  let engine = await rig.open();
+  const first = await rig.whole(engine, 900);
+  const beside: Value[] = [];
+  for (let i = 0; i < 3; i += 1) beside.push(await rig.whole(engine, 900));
+  const fill = await rig.whole(engine, 3000);
+  await engine.drop(first.id);
+  await rig.whole(engine, 3500);
+  await engine.drop(fill.id);
+  await compactAll(engine);
+  expect(await engine.info(first.id)).toMatchObject({ state: 'dropped' });
+  for (const { id } of beside) await engine.drop(id);
+  await rig.whole(engine, 3500);
+  await compactAll(engine);
+  rig.disk.crash();
+  await rig.disk.remove('/data/index.snapshot');
+  engine = await rig.open();
+  expect(await engine.read(first.id, 0, 1)).toEqual({ kind: 'absent' });
+  await compactAll(engine);
+  await rig.whole(engine, 3500);
+  await compactAll(engine);
+  expect(await engine.info(first.id)).toBeUndefined();
+  await engine.close();
+});
+
+test('running reads keep their bytes', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096 });
+  const made = await mixture(rig);
+  const { engine, kept } = made;
+  let reading = true;
+  const reads = (async () => {
+    while (reading) {
+      await turns(1);
+      for (const value of kept) {
+        const read = await readAll(engine, value.id);
+        expect(read).toMatchObject({ kind: 'found', data: Buffer.from(value.data) });
+      }
+    }
+  })();
+  await compactAll(engine);
+  reading = false;
+  await reads;
+  await engine.close();
+});
+
+test('a bad live record stops the move: it is kept and told, never dropped in silence', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096 });
+  let engine = await rig.open();
+  const [bad, good, dead] = [
+    await rig.whole(engine, 700),
+    await rig.whole(engine, 700),
+    await rig.whole(engine, 2000),
+  ];
+  await rig.whole(engine, 3000);
+  await engine.drop(dead.id);
+  await engine.close();
+  rig.disk.flipBit('/data/segments/0000000001.seg', SEGMENT_HEADER_BYTES + 300);
+  engine = await rig.open();
+  expect(await engine.compactOnce()).toBe(false);
+  expect(engine.usage().corruptRecords).toBe(1);
+  expect(await engine.read(bad.id, 0, 1)).toMatchObject({ kind: 'corrupt' });
+  expect(await readAll(engine, good.id)).toMatchObject({ kind: 'found' });
+  expect(await rig.disk.exists('/data/segments/0000000001.seg')).toBe(true);
+  await engine.drop(bad.id);
+  await engine.close();
+  engine = await rig.open();
+  expect(await engine.compactOnce()).toBe(true);
+  expect(await readAll(engine, good.id)).toMatchObject({ kind: 'found' });
+  await engine.close();
+});
+
+test('keeps to its rate, and an abort leaves everything as it was', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096, compactionBytesPerSecond: 1_000 });
+  const made = await mixture(rig);
+  const { engine } = made;
+  const files = await rig.segments();
+  const abort = new AbortController();
+  const running = engine.compactOnce(abort.signal);
+  await turns(20);
+  expect(await rig.segments()).toEqual(files);
+  abort.abort();
+  expect(await running).toBe(false);
+  expect(await rig.segments()).toEqual(files);
+  await expectMixture(engine, made);
+  await engine.close();
+});
+
+test('a failed write of compaction is final', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096 });
+  const { engine } = await mixture(rig);
+  rig.disk.failNext('sync', '.seg.new');
+  await expect(engine.compactOnce()).rejects.toMatchObject({ code: 'DISK_FAILED' });
+  expect(rig.failures).toHaveLength(1);
+  await engine.close();
+});
