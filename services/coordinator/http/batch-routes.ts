@@ -7,7 +7,6 @@ import { errorBodyOf } from '../../api/error-body.ts';
 import { etagOf } from '../../api/etag.ts';
 import { keyOfText } from '../../api/key-path.ts';
 import {
-  type BatchAnswer,
   type BatchOp,
   type BatchResult,
   batchRequestSchema,
@@ -43,10 +42,9 @@ export async function runBatch(exchange: Exchange): Promise<void> {
       }),
     ),
   );
-  const answer: BatchAnswer = {
+  replyJson(exchange, 200, {
     results: ops.map((_, position) => present(results.get(position), 'a result')),
-  };
-  replyJson(exchange, 200, answer);
+  });
 }
 
 function positionsByKey(ops: readonly BatchOp[]): Map<string, [number, BatchOp][]> {

@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { LiveBody, VolumeHealthBody, VolumeReadyBody } from '../../api/health.ts';
+import type { LiveBody, VolumeHealthBody } from '../../api/health.ts';
 import {
   checkHead,
   faultOfParser,
@@ -179,7 +179,7 @@ class Requests {
       const body: LiveBody = { alive: true, version: VERSION, timestamp };
       replyJson(exchange, 200, body);
     } else if (path === '/health/ready') {
-      const body: VolumeReadyBody = port.readiness();
+      const body = port.readiness();
       replyJson(exchange, body.ready ? 200 : 503, body);
     } else if (path === '/health') {
       replyJson(exchange, 200, this.#health());
