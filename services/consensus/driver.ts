@@ -289,13 +289,8 @@ export class Driver implements Consensus {
   #noticeLeadership(): void {
     const status = this.#core.status();
     const before = this.#status;
-    if (
-      status.term === before.term &&
-      status.role === before.role &&
-      status.leader === before.leader
-    ) {
-      return;
-    }
+    const isSame = status.term === before.term && status.role === before.role;
+    if (isSame && status.leader === before.leader) return;
     this.#status = status;
     this.#parts.logger.info(
       { role: status.role, term: status.term, leader: status.leader },
