@@ -5,7 +5,7 @@
  */
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { readAll, StorageRig, stageChunks, type Value } from '../testing/storage-rig.ts';
+import { outcomeOf, StorageRig, stageChunks, type Value } from '../testing/storage-rig.ts';
 import type { CopyState, StorageEngine } from './types.ts';
 
 interface Held {
@@ -123,8 +123,7 @@ class Story {
   async check(): Promise<void> {
     let bytes = 0;
     for (const { value, states } of this.#held.values()) {
-      const read = await readAll(this.#engine, value.id);
-      expect(read).toMatchObject({ kind: 'found', data: Buffer.from(value.data) });
+      expect(await outcomeOf(this.#engine, value)).toBe('found');
       const info = await this.#engine.info(value.id);
       expect(states).toContain(info?.state);
       expect(info?.owner).toEqual(value.end.owner);

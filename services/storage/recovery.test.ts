@@ -1,7 +1,14 @@
 /** Damage and crashes: each harm is done to a real image, and the next open must know what it was. */
 import { describe, expect, test } from '@jest/globals';
 import { PowerCut } from '../testing/power-cut.ts';
-import { readAll, StorageRig, stageChunks, turns, type Value } from '../testing/storage-rig.ts';
+import {
+  outcomeOf,
+  readAll,
+  StorageRig,
+  stageChunks,
+  turns,
+  type Value,
+} from '../testing/storage-rig.ts';
 import { HEADER_BYTES, KIND } from './record.ts';
 import { SEGMENT_HEADER_BYTES } from './segment/header.ts';
 import type { StorageEngine } from './types.ts';
@@ -11,12 +18,7 @@ const FIRST = '/data/wal/0000000001.seg';
 const FIRST_SEALED = '/data/segments/0000000001.seg';
 
 async function expectFound(engine: StorageEngine, value: Value): Promise<void> {
-  const result = await readAll(engine, value.id);
-  expect(result).toEqual({
-    kind: 'found',
-    data: Buffer.from(value.data),
-    sizeBytes: value.data.length,
-  });
+  expect(await outcomeOf(engine, value)).toBe('found');
 }
 
 /** Offsets and kinds of the records of a segment file, by their headers. */

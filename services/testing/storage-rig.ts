@@ -238,3 +238,12 @@ export async function readAll(engine: StorageEngine, id: CopyId): Promise<ReadRe
     }
   }
 }
+
+/** How a copy reads: its kind, or `other bytes` where it is found and is not the value. */
+export async function outcomeOf(engine: StorageEngine, value: Value): Promise<string> {
+  const result = await readAll(engine, value.id);
+  if (result.kind !== 'found') return result.kind;
+  const same =
+    result.sizeBytes === value.data.length && Buffer.compare(result.data, value.data) === 0;
+  return same ? 'found' : 'other bytes';
+}

@@ -13,6 +13,8 @@ const FIRST_SLOTS = 6;
 const FULL = 0.8;
 const GROWTH = 4 / 3;
 
+const NO_WORDS = new Int32Array(0);
+
 /** Words of a partition of so many slots, its filter included. */
 export const partitionWords = (slots: number): number =>
   slots * SLOT_WORDS + bloomWords(slots * FULL);
@@ -28,8 +30,8 @@ export class Partition {
   /** `words` of a snapshot are used where they lie. */
   constructor(image?: { words: Int32Array; slots: number; used: number }) {
     this.#slots = image?.slots ?? 0;
-    this.#words = image?.words ?? new Int32Array(0);
-    this.#filter = this.#words.subarray(this.#slots * SLOT_WORDS);
+    this.#words = image?.words ?? NO_WORDS;
+    this.#filter = this.#slots === 0 ? NO_WORDS : this.#words.subarray(this.#slots * SLOT_WORDS);
     this.#used = image?.used ?? 0;
   }
 
