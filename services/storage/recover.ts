@@ -43,9 +43,9 @@ interface Found {
 
 export async function recover(parts: RecoverComponents): Promise<Recovered> {
   const { disk, paths } = parts;
-  for (const path of [paths.segments, paths.wal]) await disk.makeFolder(path);
-  const found = await findSegments(parts);
-  const loaded = await loadSnapshot(disk, paths.snapshot);
+  /* The snapshot depends on nothing else: it is read while folders are made and listed. */
+  const loading = loadSnapshot(disk, paths.snapshot);
+  const [found, loaded] = await Promise.all([findSegments(parts), loading]);
   if (loaded === 'damaged') parts.damage.badSnapshot('it does not verify');
   if (typeof loaded === 'object') {
     const recovery = new Recovery(parts, loaded.catalog, found);
@@ -62,6 +62,7 @@ export async function recover(parts: RecoverComponents): Promise<Recovered> {
 }
 
 async function findSegments({ disk, files, paths }: RecoverComponents): Promise<Found> {
+  await disk.makeFolder(paths.segments);
   const sealed = new Set(await listSegments(disk, paths.segments));
   const wal: number[] = [];
   for (const segment of await listSegments(disk, paths.wal)) {

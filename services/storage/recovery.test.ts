@@ -1,5 +1,6 @@
 /** Damage and crashes: each harm is done to a real image, and the next open must know what it was. */
 import { describe, expect, test } from '@jest/globals';
+import { KvError } from '../common/errors.ts';
 import { PowerCut } from '../testing/power-cut.ts';
 import {
   outcomeOf,
@@ -147,6 +148,39 @@ describe('a torn tail', () => {
     expect(again.report.tornBytes).toBe(bytes.length - first.offset);
     expect(await rig.metrics.print()).toContain('minikv_volume_damage_total{kind="torn_tail"} 1');
     await expectFound(again, kept);
+    /* A record of the same size now ends where the cut one ended: nothing old may stand behind it. */
+    const later = await rig.whole(again, 600);
+    rig.disk.crash();
+    const last = await rig.open();
+    expect(last.report).toMatchObject({ copies: 2, tornBytes: 0 });
+    await expectFound(last, later);
+    await last.close();
+  });
+
+  test('that a killed process left unsynced is synced before it is served', async () => {
+    const rig = new StorageRig({ fsync: { kind: 'never' }, walPath: '/data' });
+    const killed = await rig.open();
+    const values = [await rig.whole(killed, 500), await rig.chunked(killed, 5000, 1000)];
+    const engine = await rig.open();
+    expect(engine.usage().unsyncedBytes).toBe(0);
+    rig.disk.crash();
+    const again = await rig.open();
+    for (const value of values) await expectFound(again, value);
+    await again.close();
+  });
+
+  test('whose sync failed is written again: what is served after the restart stays', async () => {
+    const rig = new StorageRig({ walPath: '/data' });
+    const engine = await rig.open();
+    await rig.whole(engine, 100);
+    const value = rig.value(700);
+    rig.disk.failNext('sync', '.seg');
+    await expect(engine.stageWhole(value.end, value.data)).rejects.toEqual(code('DISK_FAILED'));
+    const restarted = await rig.open();
+    await expectFound(restarted, value);
+    rig.disk.crash();
+    const again = await rig.open();
+    await expectFound(again, value);
     await again.close();
   });
 
@@ -292,7 +326,7 @@ describe('a flipped bit', () => {
     const snapshot = await rig.bytesOf('/data/index.snapshot');
     for (let i = 0; i < 40; i += 1) {
       const damaged = Buffer.from(snapshot);
-      const at = i < 20 ? i * 3 : rig.random.below(snapshot.length);
+      const at = i < 20 ? i * 3 : snapshot.length - 1 - rig.random.below(200);
       damaged[at] = (damaged[at] ?? 0) ^ (1 << rig.random.below(8));
       await rig.replace('/data/index.snapshot', i === 30 ? damaged.subarray(0, 100) : damaged);
       engine = await rig.open();
@@ -377,25 +411,14 @@ test('power cut at every step of sealing keeps every vote and every later write'
 
 test('a wal folder on another device is copied from, not renamed', async () => {
   const rig = new StorageRig({ segmentBytes: 4096, walPath: '/fast/wal' });
-  rig.wrap = (disk) =>
-    Object.assign(Object.create(disk) as typeof disk, {
-      open: disk.open.bind(disk),
-      makeFolder: disk.makeFolder.bind(disk),
-      list: disk.list.bind(disk),
-      exists: disk.exists.bind(disk),
-      remove: disk.remove.bind(disk),
-      syncFolder: disk.syncFolder.bind(disk),
-      space: disk.space.bind(disk),
-      lock: disk.lock.bind(disk),
-      rename: async (from: string, to: string) => {
-        if (from.startsWith('/fast') !== to.startsWith('/fast')) {
-          const cause = Object.assign(new Error('cross-device link'), { code: 'EXDEV' });
-          const { KvError } = await import('../common/errors.ts');
-          throw new KvError('DISK_FAILED', 'rename failed', { cause });
-        }
-        await disk.rename(from, to);
-      },
-    });
+  const refuse = (change: string, from: string, to: string): Promise<void> => {
+    if (change !== 'rename' || from.startsWith('/fast') === to.startsWith('/fast')) {
+      return Promise.resolve();
+    }
+    const cause = Object.assign(new Error('cross-device link'), { code: 'EXDEV' });
+    return Promise.reject(new KvError('DISK_FAILED', 'rename failed', { cause }));
+  };
+  rig.wrap = (disk) => new PowerCut(disk, Number.POSITIVE_INFINITY, refuse).disk;
   let engine = await rig.open();
   const values: Value[] = [];
   for (let i = 0; i < 6; i += 1) values.push(await rig.whole(engine, 1500));

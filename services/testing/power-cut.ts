@@ -12,19 +12,28 @@ export class PowerCut {
   readonly cutAt: number;
   readonly disk: Disk;
 
-  constructor(inner: Disk, cutAt = Number.POSITIVE_INFINITY) {
+  /** `before` runs ahead of each change and may act or throw: a meeting point of two stories. */
+  constructor(
+    inner: Disk,
+    cutAt = Number.POSITIVE_INFINITY,
+    before: (change: string, path: string, to: string) => Promise<void> = () => Promise.resolve(),
+  ) {
     this.cutAt = cutAt;
-    const change = async <T>(work: () => Promise<T>): Promise<T> => {
+    const change = async <T>(
+      [name, path, to = '']: readonly string[],
+      work: () => Promise<T>,
+    ): Promise<T> => {
       this.changes += 1;
       if (this.changes >= this.cutAt) throw new KvError('DISK_FAILED', 'the power is cut');
+      await before(name ?? '', path ?? '', to);
       return work();
     };
     const wrapFile = (file: DiskFile): DiskFile => ({
       path: file.path,
       read: (offset, length) => file.read(offset, length),
-      write: (offset, parts) => change(() => file.write(offset, parts)),
-      sync: () => change(() => file.sync()),
-      truncate: (length) => change(() => file.truncate(length)),
+      write: (offset, parts) => change(['write', file.path], () => file.write(offset, parts)),
+      sync: () => change(['sync', file.path], () => file.sync()),
+      truncate: (length) => change(['truncate', file.path], () => file.truncate(length)),
       size: () => file.size(),
       close: () => file.close(),
     });
@@ -32,16 +41,16 @@ export class PowerCut {
       open: async (path, mode) =>
         wrapFile(
           mode === 'create'
-            ? await change(() => inner.open(path, mode))
+            ? await change(['open', path], () => inner.open(path, mode))
             : await inner.open(path, mode),
         ),
-      makeFolder: (path) => change(() => inner.makeFolder(path)),
+      makeFolder: (path) => change(['makeFolder', path], () => inner.makeFolder(path)),
       list: (path) => inner.list(path),
       exists: (path) => inner.exists(path),
-      rename: (from, to) => change(() => inner.rename(from, to)),
-      remove: (path) => change(() => inner.remove(path)),
-      removeFolder: (path) => change(() => inner.removeFolder(path)),
-      syncFolder: (path) => change(() => inner.syncFolder(path)),
+      rename: (from, to) => change(['rename', from, to], () => inner.rename(from, to)),
+      remove: (path) => change(['remove', path], () => inner.remove(path)),
+      removeFolder: (path) => change(['removeFolder', path], () => inner.removeFolder(path)),
+      syncFolder: (path) => change(['syncFolder', path], () => inner.syncFolder(path)),
       space: (path) => inner.space(path),
       lock: (path) => inner.lock(path),
     };

@@ -1,5 +1,6 @@
 /** Compaction frees what is dead and loses nothing: at every step, beside drops, reads and damage. */
 import { describe, expect, test } from '@jest/globals';
+import { KvError } from '../../common/errors.ts';
 import { PowerCut } from '../../testing/power-cut.ts';
 import { outcomeOf, StorageRig, turns, type Value } from '../../testing/storage-rig.ts';
 import { SEGMENT_HEADER_BYTES } from '../segment/header.ts';
@@ -109,8 +110,12 @@ test('a snapshot older than a compaction is still right', async () => {
   let { engine } = made;
   await engine.close();
   engine = await rig.open();
-  const usage = engine.usage();
+  const late = made.kept.splice(0, 2);
+  for (const { id } of late) await engine.drop(id);
+  for (let i = 0; i < 8; i += 1) await engine.drop((await rig.whole(engine, 1500)).id);
   await compactAll(engine);
+  made.dropped.push(...late);
+  const usage = engine.usage();
   rig.disk.crash();
   engine = await rig.open();
   expect(engine.report.fromSnapshot).toBe(true);
@@ -118,6 +123,27 @@ test('a snapshot older than a compaction is still right', async () => {
   await expectMixture(engine, made);
   await compactAll(engine);
   await expectMixture(engine, made);
+  await engine.close();
+});
+
+test('what was dropped and compacted away does not come back from an older snapshot', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096 });
+  let engine = await rig.open();
+  const values: Value[] = [];
+  for (let i = 0; i < 10; i += 1) values.push(await rig.whole(engine, 700));
+  values.push(await rig.chunked(engine, 2000, 500));
+  await engine.close();
+  engine = await rig.open();
+  for (const { id } of values) await engine.drop(id);
+  const last = await rig.whole(engine, 4000);
+  await compactAll(engine);
+  for (const { id } of values) expect(await engine.info(id)).toBeUndefined();
+  rig.disk.crash();
+  engine = await rig.open();
+  expect(engine.report.fromSnapshot).toBe(true);
+  for (const { id } of values) expect(await engine.info(id)).toBeUndefined();
+  expect(engine.usage()).toMatchObject({ copies: 1, liveBytes: 4000 });
+  expect(await outcomeOf(engine, last)).toBe('found');
   await engine.close();
 });
 
@@ -176,6 +202,57 @@ test('a drop while records are moving is not undone by them', async () => {
   }
 }, 30_000);
 
+test('a drop that came between copying and switching covers the new segment too', async () => {
+  const rig = new StorageRig({ segmentBytes: 8192 });
+  let drop: (() => Promise<unknown>) | null = null;
+  const meet = async (change: string, path: string): Promise<void> => {
+    const now = drop;
+    if (change !== 'rename' || !path.includes('/segments/') || now === null) return;
+    drop = null;
+    await now();
+  };
+  rig.wrap = (disk) => new PowerCut(disk, Number.POSITIVE_INFINITY, meet).disk;
+  let engine = await rig.open();
+  const moved = await rig.whole(engine, 500);
+  const beside = await rig.whole(engine, 3500);
+  const dead = await rig.whole(engine, 3500);
+  await rig.whole(engine, 2000);
+  await engine.drop(dead.id);
+  drop = () => engine.drop(moved.id);
+  expect(await engine.compactOnce()).toBe(true);
+  expect(drop).toBeNull();
+  /* Now the segment with the drop record goes, while the new one, which holds the bytes, stays. */
+  for (let i = 0; i < 5; i += 1) await engine.drop((await rig.whole(engine, 3000)).id);
+  await compactAll(engine);
+  rig.disk.crash();
+  await rig.disk.remove('/data/index.snapshot');
+  engine = await rig.open();
+  expect(await engine.read(moved.id, 0, 1)).toEqual({ kind: 'absent' });
+  expect(await outcomeOf(engine, beside)).toBe('found');
+  await engine.close();
+});
+
+test('a crash before the old files are gone ends with them gone', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096 });
+  const meet = (change: string, path: string): Promise<void> =>
+    change === 'remove' && path.endsWith('.seg')
+      ? Promise.reject(new KvError('DISK_FAILED', 'killed'))
+      : Promise.resolve();
+  rig.wrap = (disk) => new PowerCut(disk, Number.POSITIVE_INFINITY, meet).disk;
+  const made = await mixture(rig);
+  const before = await rig.segments();
+  await expect(made.engine.compactOnce()).rejects.toMatchObject({ code: 'DISK_FAILED' });
+  expect(await rig.segments()).toEqual(expect.arrayContaining([...before]));
+  rig.disk.crash();
+  rig.wrap = (disk) => disk;
+  const engine = await rig.open();
+  expect(before.filter((path) => path.includes('/segments/'))).not.toHaveLength(0);
+  const left = await rig.segments();
+  expect(before.filter((path) => left.includes(path)).length).toBeLessThan(before.length);
+  await expectMixture(engine, made);
+  await engine.close();
+});
+
 test('a drop record outlives what it drops, and then goes too', async () => {
   const rig = new StorageRig({ segmentBytes: 4096 });
   let engine = await rig.open();
@@ -221,7 +298,10 @@ test('running reads keep their bytes', async () => {
   await engine.close();
 });
 
-test('a bad live record stops the move: it is kept and told, never dropped in silence', async () => {
+test.each([
+  ['value', 300],
+  ['head', 20],
+])('a bad bit in the %s of a live record stops the move: kept and told', async (_, at) => {
   const rig = new StorageRig({ segmentBytes: 4096 });
   let engine = await rig.open();
   const [bad, good, dead] = [
@@ -232,11 +312,11 @@ test('a bad live record stops the move: it is kept and told, never dropped in si
   await rig.whole(engine, 3000);
   await engine.drop(dead.id);
   await engine.close();
-  rig.disk.flipBit('/data/segments/0000000001.seg', SEGMENT_HEADER_BYTES + 300);
+  rig.disk.flipBit('/data/segments/0000000001.seg', SEGMENT_HEADER_BYTES + at);
   engine = await rig.open();
   expect(await engine.compactOnce()).toBe(false);
-  expect(engine.usage().corruptRecords).toBe(1);
   expect(await engine.read(bad.id, 0, 1)).toMatchObject({ kind: 'corrupt' });
+  expect(engine.usage().corruptRecords).toBe(1);
   expect(await outcomeOf(engine, good)).toBe('found');
   expect(await rig.disk.exists('/data/segments/0000000001.seg')).toBe(true);
   await engine.drop(bad.id);

@@ -95,7 +95,7 @@ async function readFront(file: DiskFile): Promise<SnapshotFront | null> {
   return decodeFront(needed <= first.length ? first : await file.read(0, needed));
 }
 
-/** All pieces are on their way at once; each is summed while the next ones are being read. */
+/** Each piece is summed while the next ones are being read. */
 async function readBody(
   file: DiskFile,
   front: SnapshotFront,
@@ -104,24 +104,26 @@ async function readBody(
   const pieces = piecesOf([...description.copyShapes, ...description.chunkShapes], PIECE_BYTES_MIN);
   const bodyBytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
   if ((await file.size()) !== bodyStart + bodyBytes) return null;
-  let offset = bodyStart;
-  const reads = pieces.map((piece) => {
-    const start = offset;
-    offset += piece.bytes;
-    return { piece, bytes: file.read(start, piece.bytes) };
-  });
-  /* When one piece fails the others' failures must not stay unheard. */
-  void Promise.allSettled(reads.map((read) => read.bytes));
+  const reads: Promise<Uint8Array>[] = [];
+  let asked = bodyStart;
   const partitions: Partition[] = [];
   let crc = 0;
-  for (const { piece, bytes } of reads) {
-    const read = await bytes;
-    if (read.length !== piece.bytes) return null;
-    crc = crc32(read, crc);
-    partitions.push(...partitionsOf(piece, read));
+  for (const [i, piece] of pieces.entries()) {
+    for (const next of pieces.slice(reads.length, i + READS_AHEAD)) {
+      const read = file.read(asked, next.bytes);
+      /* Heard when its turn comes, or never when an earlier one fails. */
+      read.catch(() => undefined);
+      reads.push(read);
+      asked += next.bytes;
+    }
+    const bytes = await reads[i];
+    if (bytes?.length !== piece.bytes) return null;
+    crc = crc32(bytes, crc);
+    partitions.push(...partitionsOf(piece, bytes));
   }
   return crc === bodyCrc ? partitions : null;
 }
 
 const FRONT_READ_BYTES = 64 * KIB;
-const PIECE_BYTES_MIN = 4 * MIB;
+const PIECE_BYTES_MIN = 8 * MIB;
+const READS_AHEAD = 3;
