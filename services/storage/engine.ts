@@ -22,8 +22,8 @@ import { NO_TXN } from './reader.ts';
 import { recover } from './recover.ts';
 import { scrub } from './scrub.ts';
 import { SegmentFiles } from './segment/files.ts';
-import { pathsOf } from './segment/names.ts';
-import { freezeCatalog, writeSnapshot } from './snapshot/file.ts';
+import { type Paths, pathsOf } from './segment/names.ts';
+import { freezeCatalog, loadSnapshot, writeSnapshot } from './snapshot/file.ts';
 import type {
   CopyInfo,
   CopyState,
@@ -54,10 +54,15 @@ export async function openEngine(
     throw new KvError('INVALID_ARGUMENT', `a segment cannot have ${segmentBytes} bytes`);
   }
   const { disk } = components;
+  const paths = pathsOf(options.dataPath, options.walPath);
+  /* On its way while the folder is made and locked; whoever awaits it hears of a failure. */
+  const loading = loadSnapshot(disk, paths.snapshot);
+  loading.catch(() => undefined);
   await disk.makeFolder(options.walPath);
   const lock = options.walPath === options.dataPath ? null : await disk.lock(options.walPath);
   try {
-    return await SegmentEngine.open(components, { ...options, segmentBytes }, lock);
+    const complete = { ...options, segmentBytes };
+    return await SegmentEngine.open(components, complete, { lock, paths, loading });
   } catch (error) {
     await lock?.release();
     throw error;
@@ -82,19 +87,23 @@ class SegmentEngine implements StorageEngine {
   static async open(
     components: EngineComponents,
     options: CompleteOptions,
-    lock: DiskLock | null,
+    begun: {
+      readonly lock: DiskLock | null;
+      readonly paths: Paths;
+      readonly loading: ReturnType<typeof loadSnapshot>;
+    },
   ): Promise<SegmentEngine> {
     const { clock, disk, logger } = components;
+    const { paths, loading } = begun;
     const beganMs = clock.monotonicMs();
-    const paths = pathsOf(options.dataPath, options.walPath);
     const files = new SegmentFiles(disk, paths);
     const metrics = storageMetrics(components.metrics, options.fsync);
     const damage = new DamageLog({ logger, metrics });
-    const recovered = await recover({ disk, files, clock, damage, paths });
+    const recovered = await recover({ disk, files, clock, damage, paths, loading });
     const wired = wire(components, options, { paths, files, metrics, damage, recovered });
     await wired.space.measure();
     const report = reportOf(recovered, damage, clock.monotonicMs() - beganMs);
-    const engine = new SegmentEngine(wired, lock, report);
+    const engine = new SegmentEngine(wired, begun.lock, report);
     wired.onSealed = () => engine.#onSealed();
     await wired.staging.dropLeftOpen();
     const { fsync } = options;

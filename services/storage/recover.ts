@@ -16,7 +16,7 @@ import type { ActiveSegment } from './segment/journal.ts';
 import { type Paths, segmentOf } from './segment/names.ts';
 import { type Scanned, scanSegment } from './segment/scan.ts';
 import { mendTail } from './segment/tail.ts';
-import { loadSnapshot } from './snapshot/file.ts';
+import type { loadSnapshot } from './snapshot/file.ts';
 
 export interface RecoverComponents {
   readonly disk: Disk;
@@ -24,6 +24,8 @@ export interface RecoverComponents {
   readonly clock: Clock;
   readonly damage: DamageLog;
   readonly paths: Paths;
+  /** Begun before the folder is locked: a snapshot is right however old it is. */
+  readonly loading: ReturnType<typeof loadSnapshot>;
 }
 
 export interface Recovered {
@@ -42,10 +44,8 @@ interface Found {
 }
 
 export async function recover(parts: RecoverComponents): Promise<Recovered> {
-  const { disk, paths } = parts;
-  /* The snapshot depends on nothing else: it is read while folders are made and listed. */
-  const loading = loadSnapshot(disk, paths.snapshot);
-  const [found, loaded] = await Promise.all([findSegments(parts), loading]);
+  const found = await findSegments(parts);
+  const loaded = await parts.loading;
   if (loaded === 'damaged') parts.damage.badSnapshot('it does not verify');
   if (typeof loaded === 'object') {
     const recovery = new Recovery(parts, loaded.catalog, found);
@@ -101,14 +101,11 @@ class Recovery {
 
   /** False where the snapshot speaks of bytes that the active segment no longer has. */
   async covers(): Promise<boolean> {
-    for (const info of this.#catalog.segments.all()) {
-      if (info.sealed) continue;
-      const path = this.#pathOf(info.segment);
-      if (path === null) continue;
-      const file = await this.#parts.disk.open(path, 'read');
-      const size = await file.size();
-      await file.close();
-      if (size < info.bytes) return false;
+    const { files } = this.#parts;
+    for (const { segment, bytes, sealed } of this.#catalog.segments.all()) {
+      if (sealed || !this.#found.wal.includes(segment)) continue;
+      const file = await files.openActive(segment);
+      if ((await file.size()) < bytes) return false;
     }
     return true;
   }

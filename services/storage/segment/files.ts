@@ -46,6 +46,7 @@ export class SegmentFiles {
 
   /** Opens the active segment for writing; reads of it share the handle. */
   async openActive(segment: number): Promise<DiskFile> {
+    if (this.#active?.segment === segment) return this.#active.file;
     const file = await this.#disk.open(this.activePath(segment), 'write');
     this.#active = { segment, file };
     return file;

@@ -41,21 +41,23 @@ export async function scanSegment(
   const window = new Window(source);
   let offset = source.start;
   while (offset < source.end) {
-    await window.hold(offset, RECORD_BYTES_MAX);
-    const found = await scanAt(window, offset, source);
+    if (!window.has(offset, RECORD_BYTES_MAX)) await window.hold(offset, RECORD_BYTES_MAX);
+    const found = recordAt(window, offset, source) ?? (await badBytesAt(window, offset, source));
     offset = found.kind === 'bad-bytes' ? found.end : found.head.offset + found.head.recordBytes;
     const waiting = visit(found);
     if (waiting !== undefined) await waiting;
   }
 }
 
-async function scanAt(window: Window, offset: number, source: ScanSource): Promise<Scanned> {
+function recordAt(window: Window, offset: number, source: ScanSource): Scanned | null {
   const head = window.headAt(offset);
-  if (head === null || offset + head.recordBytes > source.end) {
-    return { kind: 'bad-bytes', offset, end: await nextHead(window, offset + 1, source) };
-  }
+  if (head === null || offset + head.recordBytes > source.end) return null;
   const data = dataOf(window.bytes, offset - window.start, head);
   return data === null ? { kind: 'bad-data', head } : { kind: 'record', head, data };
+}
+
+async function badBytesAt(window: Window, offset: number, source: ScanSource): Promise<Scanned> {
+  return { kind: 'bad-bytes', offset, end: await nextHead(window, offset + 1, source) };
 }
 
 /** Offset of the next sound head from `offset` on, or the end. */
@@ -93,10 +95,15 @@ class Window {
     return this.start + this.bytes.length;
   }
 
+  /** True where `length` bytes from `offset`, or all up to the end, are here. */
+  has(offset: number, length: number): boolean {
+    const needed = Math.min(offset + length, this.#source.end);
+    return offset >= this.start && needed <= this.end;
+  }
+
   /** Makes `length` bytes from `offset` available, or as many as there are before the end. */
   async hold(offset: number, length: number): Promise<void> {
-    const needed = Math.min(offset + length, this.#source.end);
-    if (offset >= this.start && needed <= this.end) return;
+    if (this.has(offset, length)) return;
     const count = Math.min(Math.max(length, SCAN_WINDOW_BYTES), this.#source.end - offset);
     const pieces: Uint8Array[] = [];
     let read = 0;
