@@ -3,8 +3,11 @@
  * falls back to WebAssembly where no compiler could build it; `digestBuild` says which one runs.
  */
 import { createRequire } from 'node:module';
-import { createHash, hash } from 'blake3';
+import { createHash, hash, load } from 'blake3';
 import { type Digest, digest } from './ids.ts';
+
+// The WebAssembly build computes nothing before it is loaded; the native one has nothing to load.
+await load();
 
 export interface DigestStream {
   update(bytes: Uint8Array): void;
