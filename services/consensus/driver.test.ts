@@ -1,18 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
 import { crc32 } from '../common/checksum.ts';
-import { type LogIndex, type NodeId, nodeId, term } from '../common/ids.ts';
+import { type LogIndex, logIndex, type NodeId, nodeId, term } from '../common/ids.ts';
 import { seededRandom } from '../common/random.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
+import type { Message } from '../raft/messages.ts';
 import type { Entry, HardState, LogPoint } from '../raft/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { MemoryNetwork } from '../testing/memory-transport.ts';
+import { TextMachine } from '../testing/text-machine.ts';
 import { Driver, NO_POINT } from './driver.ts';
 import { consensusMetrics } from './metrics.ts';
 import type { LogWrite, RaftLog } from './raft-log.ts';
 import { SnapshotTransfer } from './snapshot-transfer.ts';
-import type { SnapshotSource, StateMachine } from './state-machine.ts';
 
 /** A log that keeps what was synced; its owner can be killed and reads it again. */
 class MemoryLog implements RaftLog {
@@ -45,45 +46,6 @@ class MemoryLog implements RaftLog {
   async close(): Promise<void> {}
 }
 
-/** Applied commands as text; a snapshot is their JSON. */
-class TextMachine implements StateMachine {
-  applied: LogPoint = NO_POINT;
-  texts: string[] = [];
-
-  get flushed(): LogPoint {
-    return this.applied;
-  }
-
-  apply(entries: readonly Entry[]): void {
-    for (const { index, term: entryTerm, kind, data } of entries) {
-      expect(index).toBe(this.applied.index + 1);
-      if (kind === 'command') this.texts.push(Buffer.from(data).toString());
-      this.applied = { index, term: entryTerm };
-    }
-  }
-
-  logDurable(): void {}
-  async flush(): Promise<void> {}
-
-  async openSnapshot(): Promise<SnapshotSource> {
-    const bytes = Buffer.from(JSON.stringify(this.texts));
-    return {
-      point: this.applied,
-      chunks: (async function* () {
-        yield new Uint8Array(bytes);
-      })(),
-      close: async () => {},
-    };
-  }
-
-  async installSnapshot(point: LogPoint, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const parts: Uint8Array[] = [];
-    for await (const chunk of chunks) parts.push(chunk);
-    this.texts = JSON.parse(Buffer.concat(parts).toString()) as string[];
-    this.applied = point;
-  }
-}
-
 interface Node {
   readonly id: NodeId;
   readonly driver: Driver;
@@ -96,6 +58,7 @@ class World {
   readonly network = new MemoryNetwork(this.clock);
   readonly nodes = new Map<number, Node>();
   readonly #logs = new Map<number, MemoryLog>();
+  readonly #machines = new Map<number, TextMachine>();
   readonly fatal: Error[] = [];
   #boots = 0;
 
@@ -103,8 +66,9 @@ class World {
     this.#boots += 1;
     const log = this.#logs.get(id) ?? new MemoryLog();
     this.#logs.set(id, log);
-    const machine = new TextMachine();
-    machine.applied = log.base;
+    const machine = this.#machines.get(id) ?? new TextMachine();
+    this.#machines.set(id, machine);
+    machine.crash();
     const transport = this.network.transport(nodeId(id));
     const disk = new MemoryDisk();
     const parts = { disk, transport, machine, self: nodeId(id) };
@@ -140,7 +104,7 @@ class World {
           hardState: log.hardState,
           base: log.base,
           entries: [...log.entries],
-          applied: log.base.index,
+          applied: machine.applied.index,
           recovering: false,
         },
       },
@@ -168,7 +132,12 @@ class World {
     throw new Error('no leader');
   }
 
-  texts(): string[][] {
+  /** Every state machine flushes what its log allows. */
+  async flush(): Promise<void> {
+    for (const { machine } of this.nodes.values()) await machine.flush();
+  }
+
+  texts(): (readonly string[])[] {
     return [...this.nodes.values()].map(({ machine }) => machine.texts);
   }
 }
@@ -251,6 +220,7 @@ describe('three drivers', () => {
     for (let i = 0; i < 50; i += 1) {
       leader.driver.propose(bytes(`s${i}`), ignore);
       await world.clock.advance(100);
+      await world.flush();
     }
     expect(leader.driver.status().baseIndex).toBeGreaterThan(10);
     const back = await world.start(late, 5);
@@ -277,6 +247,98 @@ describe('three drivers', () => {
     await world.clock.advance(100);
     expect(world.fatal.map(({ message }) => message)).toEqual(['disk gone']);
     await expect(leader.driver.readBarrier(10)).rejects.toMatchObject({ code: 'STOPPING' });
+  });
+});
+
+/** Writes of the log wait until the answered function is called. */
+function holdWrites(log: MemoryLog): () => void {
+  const held = Promise.withResolvers<undefined>();
+  const write = log.write.bind(log);
+  log.write = async (writes) => {
+    await held.promise;
+    await write(writes);
+  };
+  return () => held.resolve(undefined);
+}
+
+describe('a follower', () => {
+  const entry = (index: number, inTerm: number, text: string): Entry => ({
+    index: logIndex(index),
+    term: term(inTerm),
+    kind: 'command',
+    data: bytes(text),
+  });
+  const append = (inTerm: number, entries: readonly Entry[], commit: number): Message => ({
+    kind: 'append-request',
+    from: nodeId(1),
+    to: nodeId(2),
+    term: term(inTerm),
+    fromBoot: 1,
+    toBoot: 1,
+    previous: entries[0]?.index === 1 ? NO_POINT : { index: logIndex(1), term: term(1) },
+    entries,
+    commit: logIndex(commit),
+    lastIndex: logIndex(2),
+  });
+
+  test('answers neither a vote nor an append before what it promises is on disk', async () => {
+    const world = new World();
+    const { log } = await world.start(2);
+    const heard: Message[] = [];
+    const peer = world.network.transport(nodeId(1));
+    peer.listen({
+      // Its request for a first read promises nothing and may leave at any time.
+      onMessages: (messages) =>
+        void heard.push(...messages.filter(({ kind }) => kind !== 'read-request')),
+      onClosed: ignore,
+      onSnapshotChunk: () => Promise.reject(new Error('no snapshot here')),
+    });
+    const kinds = (): string[] => [...new Set(heard.map(({ kind }) => kind))];
+    const release = holdWrites(log);
+    peer.send([append(1, [entry(1, 1, 'one')], 0)]);
+    await world.clock.advance(20);
+    expect(kinds()).toEqual([]);
+    release();
+    await world.clock.advance(20);
+    expect(kinds()).toEqual(['append-reply']);
+
+    heard.length = 0;
+    const releaseVote = holdWrites(log);
+    const envelope = { from: nodeId(1), to: nodeId(2), term: term(9), fromBoot: 1, toBoot: 1 };
+    const last = { index: logIndex(1), term: term(1) };
+    const flags = { pre: false, transfer: true, leaderSuspected: false };
+    peer.send([{ kind: 'vote-request', ...envelope, last, ...flags }]);
+    await world.clock.advance(20);
+    expect(kinds()).toEqual([]);
+    releaseVote();
+    await world.clock.advance(20);
+    expect(heard).toMatchObject([{ kind: 'vote-reply', granted: true }]);
+    expect(log.hardState).toEqual({ term: 9, vote: 1 });
+  });
+
+  test('never flushes an applied entry whose place on disk still holds a voided one', async () => {
+    const world = new World();
+    const { machine, log } = await world.start(2);
+    const leader = world.network.transport(nodeId(1));
+    leader.listen({
+      onMessages: ignore,
+      onClosed: ignore,
+      onSnapshotChunk: () => Promise.reject(new Error('no snapshot here')),
+    });
+    leader.send([append(1, [entry(1, 1, 'one'), entry(2, 1, 'voided')], 1)]);
+    await world.clock.advance(20);
+    expect(log.entries).toHaveLength(2);
+    // From here on the disk is slow: the successor is committed elsewhere before it is durable here.
+    const release = holdWrites(log);
+    leader.send([append(2, [entry(2, 2, 'successor')], 2)]);
+    await world.clock.advance(20);
+    expect(machine.texts).toEqual(['one', 'successor']);
+    await machine.flush();
+    expect(machine.flushed.index).toBeLessThan(2);
+    release();
+    await world.clock.advance(20);
+    await machine.flush();
+    expect(machine.flushed.index).toBe(2);
   });
 });
 

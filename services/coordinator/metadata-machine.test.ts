@@ -133,6 +133,24 @@ describe('applying and flushing', () => {
     await machine.close();
   });
 
+  test('flushes nothing that rests on log entries which were voided meanwhile', async () => {
+    const { b, machine } = await bench();
+    b.feed(machine);
+    await machine.flush();
+    const { flushed } = machine;
+    b.put('a', 1);
+    const durable = b.world.index;
+    machine.logDurable(durable);
+    // The entry on disk is voided; its successor is applied before it is on disk.
+    machine.logDurable(flushed.index);
+    b.feed(machine, false);
+    await machine.flush();
+    expect(machine.flushed.index).toBe(flushed.index);
+    machine.logDurable(durable);
+    await machine.flush();
+    expect(machine.flushed.index).toBe(durable);
+  });
+
   test('a crash at any flush and a replay of the log make the same state', async () => {
     const { b, path, machine } = await bench();
     const images: string[] = [];

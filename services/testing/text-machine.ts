@@ -57,7 +57,7 @@ export class TextMachine implements StateMachine {
   }
 
   logDurable(index: LogIndex): void {
-    this.#logDurable = Math.max(this.#logDurable, index);
+    this.#logDurable = index;
   }
 
   async flush(): Promise<void> {

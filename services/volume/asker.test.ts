@@ -1,0 +1,82 @@
+/** What becomes of copies whose outcome a volume does not know. */
+import { describe, expect, test } from '@jest/globals';
+import type { CopyId } from '../common/ids.ts';
+import type { CopyInfo, StorageEngine } from '../storage/types.ts';
+import { silentLogger } from '../telemetry/logger.ts';
+import { StorageRig, turns } from '../testing/storage-rig.ts';
+import { Asker } from './asker.ts';
+
+/** Lets the rig's time pass and the reads of the asker end. */
+async function pass(rig: StorageRig, seconds: number): Promise<void> {
+  for (let i = 0; i < seconds; i += 1) {
+    await rig.clock.advance(1000);
+    await turns(10);
+  }
+}
+
+function askerOf(
+  rig: StorageRig,
+  engine: StorageEngine,
+  options: { reconcile: boolean; connected?: () => boolean },
+): { asker: Asker; asked: CopyId[] } {
+  const asked: CopyId[] = [];
+  const ask = (copies: readonly CopyInfo[]): boolean => {
+    if (options.connected?.() === false) return false;
+    asked.push(...copies.map(({ copyId }) => copyId));
+    return true;
+  };
+  const asker = new Asker({ clock: rig.clock, logger: silentLogger, engine, ask }, options);
+  return { asker, asked };
+}
+
+describe('Asker', () => {
+  test('asks about staged copies after a courtesy age, again until they are settled', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const { id } = await rig.whole(engine, 10);
+    const { asker, asked } = askerOf(rig, engine, { reconcile: false });
+    asker.start();
+    await pass(rig, 3);
+    expect(asked).toEqual([]);
+    await pass(rig, 4);
+    expect(asked.length).toBeGreaterThanOrEqual(2);
+    await asker.answered(id, 'LATER');
+    expect((await engine.info(id))?.state).toBe('staged');
+    await asker.answered(id, 'KEEP');
+    expect((await engine.info(id))?.state).toBe('committed');
+    asked.length = 0;
+    await pass(rig, 10);
+    expect(asked).toEqual([]);
+    asker.stop();
+  });
+
+  test('DROP frees the bytes', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const { id } = await rig.whole(engine, 10);
+    const { asker } = askerOf(rig, engine, { reconcile: false });
+    await asker.answered(id, 'DROP');
+    expect((await engine.read(id, 0, 10)).kind).toBe('absent');
+  });
+
+  test('after an unclean stop every copy is asked about once, also when nobody listens at first', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const ids: CopyId[] = [];
+    for (let i = 0; i < 5; i += 1) {
+      const { id } = await rig.whole(engine, 10);
+      await engine.finalize(id);
+      ids.push(id);
+    }
+    let isConnected = false;
+    const connected = (): boolean => isConnected;
+    const { asker, asked } = askerOf(rig, engine, { reconcile: true, connected });
+    asker.start();
+    await pass(rig, 3);
+    expect(asked).toEqual([]);
+    isConnected = true;
+    await pass(rig, 5);
+    expect([...asked].sort()).toEqual([...ids].sort());
+    asker.stop();
+  });
+});

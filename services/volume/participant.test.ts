@@ -1,0 +1,165 @@
+/** The volume's part of two-phase commit over the real engine on a disk in memory. */
+import { describe, expect, test } from '@jest/globals';
+import { crc32 } from '../common/checksum.ts';
+import { KvError } from '../common/errors.ts';
+import { bytesOfHex, diskId, session } from '../common/ids.ts';
+import type { DataReply, DataRequest } from '../rpc/generated/volume.ts';
+import type { StorageEngine } from '../storage/types.ts';
+import { StorageRig, type Value } from '../testing/storage-rig.ts';
+import { answer, type OpenCopies, type ParticipantParts, type SessionView } from './participant.ts';
+
+type RequestBody = NonNullable<DataRequest['body']>;
+
+const hex = (text: string): Buffer => Buffer.from(bytesOfHex(text));
+const SERVING: SessionView = { disk: diskId(4), session: session(9), accepting: true };
+
+class Desk {
+  readonly open: OpenCopies = new Set();
+  view = SERVING;
+  pulls = 0;
+  readonly #parts: ParticipantParts;
+
+  constructor(engine: StorageEngine) {
+    const pull = async (): Promise<void> => {
+      this.pulls += 1;
+    };
+    this.#parts = { engine, session: () => this.view, puller: { pull } };
+  }
+
+  async ask(body: RequestBody | undefined): Promise<NonNullable<DataReply['body']>> {
+    const reply = await answer(this.#parts, this.open, { requestId: 7, body });
+    expect(reply.requestId).toBe(7);
+    if (reply.body === undefined) throw new Error('a reply without a body');
+    return reply.body;
+  }
+}
+
+async function desk(): Promise<{ rig: StorageRig; engine: StorageEngine; desk: Desk }> {
+  const rig = new StorageRig();
+  const engine = await rig.open();
+  return { rig, engine, desk: new Desk(engine) };
+}
+
+const wholeOf = ({ end, data }: Value): RequestBody => ({
+  $case: 'stageWhole',
+  value: {
+    copyId: hex(end.copyId),
+    txnId: hex(end.txnId),
+    owner: Buffer.from(end.owner),
+    digest: hex(end.digest),
+    data: Buffer.from(data),
+  },
+});
+
+const chunkOf = ({ id, data }: Value): RequestBody => ({
+  $case: 'stageChunk',
+  value: {
+    copyId: hex(id),
+    chunkNo: 0,
+    offset: 0,
+    data: Buffer.from(data),
+    crc: crc32(data),
+    declaredBytes: data.length,
+  },
+});
+
+const endOf = ({ end }: Value): RequestBody => ({
+  $case: 'stageEnd',
+  value: {
+    copyId: hex(end.copyId),
+    txnId: hex(end.txnId),
+    owner: Buffer.from(end.owner),
+    sizeBytes: end.sizeBytes,
+    digest: hex(end.digest),
+  },
+});
+
+const settleOf = (action: number, ids: readonly string[]): RequestBody => ({
+  $case: 'settle',
+  value: { action, copyIds: ids.map(hex) },
+});
+
+const fetchOf = (id: string, offset: number, length: number): RequestBody => ({
+  $case: 'fetch',
+  value: { copyId: hex(id), offset, length },
+});
+
+const failure = (code: string) => ({ $case: 'failure', value: { code } });
+const VOTE = { $case: 'vote', value: { disk: 4, session: 9 } };
+
+describe('answer', () => {
+  test('a vote names disk and session, whole or in chunks, and a repeat votes again', async () => {
+    const { rig, desk: d } = await desk();
+    const small = rig.value(100);
+    expect(await d.ask(wholeOf(small))).toEqual(VOTE);
+    expect(await d.ask(wholeOf(small))).toEqual(VOTE);
+    const large = rig.value(5000);
+    expect(await d.ask(chunkOf(large))).toEqual({ $case: 'written', value: {} });
+    expect([...d.open]).toEqual([large.id]);
+    expect(await d.ask(endOf(large))).toEqual(VOTE);
+    expect([...d.open]).toEqual([]);
+  });
+
+  test('without a session nothing is staged', async () => {
+    const { rig, engine, desk: d } = await desk();
+    d.view = { ...SERVING, session: session(0) };
+    const value = rig.value(100);
+    for (const body of [wholeOf(value), chunkOf(value), endOf(value)]) {
+      expect(await d.ask(body)).toMatchObject(failure('STALE_SESSION'));
+    }
+    expect(await engine.info(value.id)).toBeUndefined();
+  });
+
+  test('while stopping an open copy may end and nothing new begins', async () => {
+    const { rig, desk: d } = await desk();
+    const begun = rig.value(1000);
+    await d.ask(chunkOf(begun));
+    d.view = { ...SERVING, accepting: false };
+    expect(await d.ask(endOf(begun))).toEqual(VOTE);
+    const late = rig.value(100);
+    expect(await d.ask(wholeOf(late))).toMatchObject(failure('STOPPING'));
+    expect(await d.ask(chunkOf(late))).toMatchObject(failure('STOPPING'));
+  });
+
+  test('finalize, discard and drop answer for each copy', async () => {
+    const { rig, engine, desk: d } = await desk();
+    const [kept, gone] = [await rig.whole(engine, 10), await rig.whole(engine, 10)];
+    const unknown = rig.value(1).id;
+    expect(await d.ask(settleOf(1, [kept.id, unknown]))).toEqual({
+      $case: 'settled',
+      value: { results: [0, 1] },
+    });
+    expect(await d.ask(settleOf(2, [gone.id]))).toMatchObject({ value: { results: [0] } });
+    expect((await engine.info(kept.id))?.state).toBe('committed');
+    expect(await d.ask(fetchOf(gone.id, 0, 10))).toMatchObject(failure('NOT_FOUND'));
+    expect(await d.ask(settleOf(9, [kept.id]))).toMatchObject(failure('INVALID_ARGUMENT'));
+    expect(await d.ask(settleOf(3, [kept.id]))).toMatchObject({ value: { results: [0] } });
+    expect(await d.ask(fetchOf(kept.id, 0, 10))).toMatchObject(failure('NOT_FOUND'));
+  });
+
+  test('fetches a part with its checksum and the size of the whole', async () => {
+    const { rig, engine, desk: d } = await desk();
+    const { id, data } = await rig.whole(engine, 300);
+    const part = data.subarray(50, 150);
+    const reply = await d.ask(fetchOf(id, 50, 100));
+    expect(reply).toMatchObject({ $case: 'chunk', value: { sizeBytes: 300, crc: crc32(part) } });
+    expect(reply.$case === 'chunk' && Buffer.from(part).equals(reply.value.data)).toBe(true);
+    expect(await d.ask(fetchOf(id, 0, 1 << 21))).toMatchObject(failure('INVALID_ARGUMENT'));
+  });
+
+  test('what cannot be understood is refused and nothing happens', async () => {
+    const { desk: d } = await desk();
+    const short = { ...settleOf(3, []), value: { action: 3, copyIds: [Buffer.alloc(3)] } };
+    for (const body of [undefined, short as RequestBody]) {
+      expect(await d.ask(body)).toMatchObject(failure('INVALID_ARGUMENT'));
+    }
+    expect(d.pulls).toBe(0);
+  });
+
+  test('the code of a failed engine reaches the sender', async () => {
+    const { rig, engine, desk: d } = await desk();
+    const value = rig.value(10);
+    engine.stageWhole = () => Promise.reject(new KvError('NO_SPACE', 'full'));
+    expect(await d.ask(wholeOf(value))).toMatchObject(failure('NO_SPACE'));
+  });
+});
