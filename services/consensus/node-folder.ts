@@ -36,7 +36,6 @@ export class NodeFolder {
   readonly #lock: DiskLock;
   readonly #file: TwoSlotFile;
   #stored: Stored;
-  #state: DirectoryState;
 
   private constructor(
     options: { readonly path: string; readonly name: string },
@@ -47,7 +46,6 @@ export class NodeFolder {
     this.#lock = opened.lock;
     this.#file = opened.file;
     this.#stored = opened.stored;
-    this.#state = stateOf(opened.stored);
   }
 
   /**
@@ -85,12 +83,7 @@ export class NodeFolder {
   }
 
   directoryState(): DirectoryState {
-    return this.#state;
-  }
-
-  /** What the log and the state machine have found, once they are open. */
-  setState(state: DirectoryState): void {
-    this.#state = state;
+    return stateOf(this.#stored);
   }
 
   /**
@@ -108,14 +101,12 @@ export class NodeFolder {
     }
     this.#stored = { ...this.#stored, identity };
     await this.#file.writeBoth(encode(this.#stored));
-    this.#state = 'armed';
   }
 
   /** Every member was seen armed: from now on this node may vote. Durable once resolved. */
   async becomeMember(): Promise<void> {
     this.#stored = { ...this.#stored, isMember: true };
     await this.#file.writeBoth(encode(this.#stored));
-    this.#state = 'member';
   }
 
   async close(): Promise<void> {

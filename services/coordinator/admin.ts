@@ -26,6 +26,7 @@ import type { DiskRecord } from '../metadata/records.ts';
 import type { PeerStatus } from '../raft/types.ts';
 import { VERSION } from '../telemetry/build-info.ts';
 import type { AdminPort, Readiness } from './admin-port.ts';
+import type { PeerFact } from './grpc/peer-links.ts';
 import type { Member } from './member.ts';
 import { notReady } from './member.ts';
 
@@ -39,15 +40,7 @@ export interface PeerFacts {
   peer(node: NodeId): PeerFact | undefined;
 }
 
-export interface PeerFact {
-  readonly httpAddress: string;
-  readonly bootId: number;
-  readonly version: string;
-  /** Milliseconds since its last message; null: none in this boot. */
-  readonly heardMs: number | null;
-}
-
-const UNHEARD: PeerFact = { httpAddress: '', bootId: 0, version: '', heardMs: null };
+const UNHEARD = { httpAddress: '', bootId: 0, version: '', heardMs: null } as const;
 
 /** Who takes part in bootstrap while this node is no member. */
 export interface BootstrapPort {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The coordinator process: settings, signals, exit codes. Everything else is in coordinator.ts.
 import { systemClock } from '../common/clock.ts';
-import { asError, KvError } from '../common/errors.ts';
+import { asError } from '../common/errors.ts';
 import { systemRandom } from '../common/random.ts';
 import { readCoordinatorCommand, watchCoordinatorSettings } from '../config/coordinator.ts';
 import { exitCodeOf, lastWords } from '../config/exit.ts';
@@ -75,5 +75,5 @@ try {
   const words = lastWords(PROGRAM, error);
   process.stderr.write(words);
   writeTerminationLog(process.env['MINIKV_TERMINATION_LOG'] ?? null, words);
-  process.exit(error instanceof KvError ? exitCodeOf(error) : 1);
+  process.exit(exitCodeOf(error));
 }

@@ -77,7 +77,6 @@ export class Member {
   readonly registry: VolumeRegistry;
   readonly registryService: RegistryService;
   readonly gateway: GatewayCore;
-  readonly cache: BlobCache;
   readonly writes: WritePath;
   readonly #parts: MemberParts;
   readonly #lifecycle = new Lifecycle();
@@ -91,7 +90,6 @@ export class Member {
     this.registry = assembled.registry;
     this.registryService = assembled.registryService;
     this.gateway = assembled.gateway;
-    this.cache = assembled.cache;
     this.writes = assembled.writes;
     this.#order = assembled.order;
   }
@@ -170,17 +168,11 @@ export class Member {
   }
 }
 
-interface Assembled {
-  readonly identity: Identity;
-  readonly metadata: ReplicatedMetadata;
-  readonly consensus: Driver;
-  readonly registry: VolumeRegistry;
-  readonly registryService: RegistryService;
-  readonly gateway: GatewayCore;
-  readonly cache: BlobCache;
-  readonly writes: WritePath;
-  readonly order: readonly Part[];
-}
+/** What a member shows, and its parts in the order of their start. */
+type Assembled = Pick<
+  Member,
+  'identity' | 'metadata' | 'consensus' | 'registry' | 'registryService' | 'gateway' | 'writes'
+> & { readonly order: readonly Part[] };
 
 function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opened): Assembled {
   const { clock, random, logger, introduce } = parts;
@@ -236,7 +228,6 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
     registry,
     registryService,
     gateway,
-    cache,
     writes,
     order,
   };

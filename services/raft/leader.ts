@@ -83,16 +83,26 @@ export function joinRound(state: RaftState, leadership: Leadership, origin: Read
   if (!leadership.rounds.join(origin)) answerRead(state, origin, logIndex(0));
 }
 
-export function handleAppendReply(
+/** What every answer of a follower says of it. */
+function heardFrom(
   state: RaftState,
   leadership: Leadership,
-  reply: AppendReply,
-): void {
+  reply: AppendReply | HeartbeatReply,
+): Progress {
   const progress = leadership.progress.get(reply.from);
   assert(progress !== undefined, 'replies come from voters');
   assert(reply.term === state.term, 'other terms are dropped before');
   progress.recentlyActive = true;
   progress.recovering = reply.recovering;
+  return progress;
+}
+
+export function handleAppendReply(
+  state: RaftState,
+  leadership: Leadership,
+  reply: AppendReply,
+): void {
+  const progress = heardFrom(state, leadership, reply);
   // The own log cannot be shorter than what was acknowledged in this term: not an answer to us.
   if (reply.index > state.log.lastIndex) return;
   if (!reply.success) {
@@ -109,11 +119,7 @@ export function handleHeartbeatReply(
   leadership: Leadership,
   reply: HeartbeatReply,
 ): void {
-  const progress = leadership.progress.get(reply.from);
-  assert(progress !== undefined, 'replies come from voters');
-  assert(reply.term === state.term, 'other terms are dropped before');
-  progress.recentlyActive = true;
-  progress.recovering = reply.recovering;
+  const progress = heardFrom(state, leadership, reply);
   progress.resumeProbe();
   if (progress.state === 'replicate' && progress.match < state.log.lastIndex) {
     progress.nudged = true;

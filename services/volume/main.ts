@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The volume process: settings, signals, exit codes. Everything else is in volume.ts.
 import { systemClock } from '../common/clock.ts';
-import { asError, KvError } from '../common/errors.ts';
+import { asError } from '../common/errors.ts';
 import { systemRandom } from '../common/random.ts';
 import { exitCodeOf, lastWords } from '../config/exit.ts';
 import type { VolumeOptions } from '../config/options.ts';
@@ -68,5 +68,5 @@ try {
   const words = lastWords(PROGRAM, error);
   process.stderr.write(words);
   writeTerminationLog(process.env['MINIKV_TERMINATION_LOG'] ?? null, words);
-  process.exit(error instanceof KvError ? exitCodeOf(error) : 1);
+  process.exit(exitCodeOf(error));
 }
