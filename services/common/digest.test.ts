@@ -17,9 +17,18 @@ const WITHOUT_NATIVE = `
     },
   });
   const { digestBuild, digestOf, digestStream } = await import(process.argv[1]);
-  const stream = digestStream();
-  for (const piece of ['min', 'ik', 'v']) stream.update(Buffer.from(piece));
-  console.log(JSON.stringify([digestBuild, digestOf(Buffer.from('minikv')), stream.finish()]));
+  const inPieces = (bytes, pieceBytes) => {
+    const stream = digestStream();
+    for (let at = 0; at < bytes.length; at += pieceBytes) {
+      stream.update(bytes.subarray(at, at + pieceBytes));
+    }
+    return stream.finish();
+  };
+  const digests = process.argv.slice(2).map((size) => {
+    const bytes = Buffer.alloc(Number(size), 'minikv');
+    return [digestOf(bytes), inPieces(bytes, 3 << 20), inPieces(bytes, 1000)];
+  });
+  console.log(JSON.stringify([digestBuild, digests]));
 `;
 
 describe('digest', () => {
@@ -31,11 +40,16 @@ describe('digest', () => {
     expect(stream.finish()).toBe(digestOf(Buffer.from('minikv')));
   });
 
-  test('is the same by WebAssembly where the native build is missing', async () => {
+  test('is the same by WebAssembly, whatever the size of value and pieces', async () => {
+    // Beyond one piece of the build's own memory, and beyond all of it.
+    const sizes = [0, 6, 1 << 20, (3 << 20) + 1, 20 << 20];
     const file = join(import.meta.dirname, 'digest.ts');
-    const args = ['--input-type=module', '-e', WITHOUT_NATIVE, file];
+    const args = ['--input-type=module', '-e', WITHOUT_NATIVE, file, ...sizes.map(String)];
     const { stdout } = await run(process.execPath, args);
-    const expected = digestOf(Buffer.from('minikv'));
-    expect(JSON.parse(stdout)).toEqual(['wasm', expected, expected]);
+    const expected = sizes.map((size) => {
+      const digest = digestOf(Buffer.alloc(size, 'minikv'));
+      return [digest, digest, digest];
+    });
+    expect(JSON.parse(stdout)).toEqual(['wasm', expected]);
   });
 });
