@@ -1,0 +1,78 @@
+/**
+ * A cluster for one benchmark: made in a temporary folder the way `minikv local` makes one, stopped in
+ * good order, and gone with its folder whatever happened in between.
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { runLocalCluster, thisMachine } from '../cli/local-cluster.ts';
+import type { LocalProcess } from '../cli/local-plan.ts';
+
+/** A running process as `processes.json` has it. */
+export type ClusterProcess = Pick<LocalProcess, 'name' | 'role' | 'pid' | 'http'>;
+
+export interface FreshClusterOptions {
+  readonly coordinators: number;
+  readonly volumes: number;
+  readonly basePort: number;
+  /** Where the temporary folder is made; null: where the system makes them. */
+  readonly parent: string | null;
+}
+
+const READY = 'minikv is ready';
+
+/** Runs `work` on a fresh cluster. @throws when the cluster does not start, or ends early. */
+export async function withFreshCluster<T>(
+  options: FreshClusterOptions,
+  signal: AbortSignal,
+  work: (processes: readonly ClusterProcess[]) => Promise<T>,
+): Promise<T> {
+  const folder = await mkdtemp(join(options.parent ?? tmpdir(), 'minikv-bench-'));
+  let stop = (): void => undefined;
+  const ready = Promise.withResolvers<undefined>();
+  let said = '';
+  const stdout = new Writable({
+    write(piece: Buffer, _encoding, done) {
+      said += piece.toString();
+      if (said.includes(READY)) ready.resolve(undefined);
+      done();
+    },
+  });
+  const { parent: _parent, ...sizes } = options;
+  const ended = runLocalCluster(
+    { ...sizes, dataDir: folder, logLevel: 'info' },
+    { stdin: process.stdin, stdout, stderr: stdout, interactive: false, env: {} },
+    {
+      programs: thisMachine().programs,
+      onStop: (asked) => {
+        stop = asked;
+        return () => undefined;
+      },
+    },
+  );
+  const early = ended.then(() => {
+    throw new Error(`the cluster ended:\n${said}`);
+  });
+  early.catch(() => undefined);
+  const asked = Promise.withResolvers<never>();
+  asked.promise.catch(() => undefined);
+  const onAbort = (): void => asked.reject(new Error('stopped'));
+  signal.addEventListener('abort', onAbort);
+  try {
+    await Promise.race([ready.promise, early, asked.promise]);
+    return await Promise.race([work(await readProcesses(folder)), early, asked.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    stop();
+    await ended.catch(() => undefined);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The rows of a `processes.json` in a cluster's folder. */
+export async function readProcesses(folder: string): Promise<readonly ClusterProcess[]> {
+  return JSON.parse(
+    await readFile(join(folder, 'processes.json'), 'utf8'),
+  ) as readonly ClusterProcess[];
+}

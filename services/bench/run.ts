@@ -1,0 +1,133 @@
+/**
+ * `npm run bench`: measures the store on the machine that it stands on. Each sub-command makes what it
+ * measures in a temporary folder and removes it. Exit code 1 where anything was refused or wrong: a
+ * rate with errors in it is no figure.
+ */
+import { Command, InvalidArgumentError } from 'commander';
+import { asError } from '../common/errors.ts';
+import {
+  type ClusterBenchOptions,
+  type ClusterBenchResult,
+  type Method,
+  runClusterBench,
+} from './cluster-bench.ts';
+import { readProcesses, withFreshCluster } from './fresh-cluster.ts';
+import { clusterReport, errorCount, thisHost } from './report.ts';
+
+const stopping = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => stopping.abort());
+}
+
+const readCount =
+  (min: number, max: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (/^\d{1,10}$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`it must be a whole number from ${min} to ${max}`);
+  };
+
+function readUrls(text: string): readonly string[] {
+  return text.split(',').map((part) => {
+    const url = URL.parse(part.trim());
+    if (url?.protocol === 'http:') return url.origin;
+    throw new InvalidArgumentError(`${part} is not a URL such as http://127.0.0.1:5000`);
+  });
+}
+
+function readMethod(text: string): Method {
+  if (text === 'put' || text === 'get') return text;
+  throw new InvalidArgumentError('it must be put or get');
+}
+
+function readForm(text: string): 'text' | 'json' {
+  if (text === 'text' || text === 'json') return text;
+  throw new InvalidArgumentError('it must be text or json');
+}
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+interface ClusterFlags {
+  readonly connections: number;
+  readonly size: number;
+  readonly seconds: number;
+  readonly warmUp: number;
+  readonly keys: number;
+  readonly only?: Method;
+  readonly url?: readonly string[];
+  readonly processes?: string;
+  readonly basePort: number;
+  readonly dir?: string;
+  readonly output: 'text' | 'json';
+}
+
+async function benchCluster(flags: ClusterFlags): Promise<void> {
+  const shared = {
+    connections: flags.connections,
+    sizeBytes: flags.size,
+    seconds: flags.seconds,
+    warmUpSeconds: flags.warmUp,
+    keys: flags.keys,
+    methods: flags.only === undefined ? (['put', 'get'] as const) : [flags.only],
+  };
+  const drive = async (
+    target: Pick<ClusterBenchOptions, 'urls' | 'processes'>,
+  ): Promise<readonly [ClusterBenchOptions, ClusterBenchResult]> => {
+    const options = { ...shared, ...target };
+    return [options, await runClusterBench(options, say)];
+  };
+  const { url, processes: folder, basePort } = flags;
+  let outcome: readonly [ClusterBenchOptions, ClusterBenchResult];
+  if (url !== undefined || folder !== undefined) {
+    stopping.signal.addEventListener('abort', () => process.exit(1));
+    const processes = folder === undefined ? [] : await readProcesses(folder);
+    outcome = await drive({ processes, urls: url ?? coordinatorsOf(processes) });
+  } else {
+    say('starting 3 coordinators and 3 volumes ...');
+    const sizes = { coordinators: 3, volumes: 3, basePort, parent: flags.dir ?? null };
+    outcome = await withFreshCluster(sizes, stopping.signal, (processes) =>
+      drive({ processes, urls: coordinatorsOf(processes) }),
+    );
+  }
+  const [options, result] = outcome;
+  const { processes: _processes, ...settings } = options;
+  print(flags.output, {
+    text: clusterReport(options, result),
+    json: { machine: thisHost(), settings, ...result },
+  });
+  if (result.phases.some((phase) => errorCount(phase) > 0)) process.exitCode = 1;
+}
+
+const coordinatorsOf = (
+  processes: readonly { readonly role: string; readonly http: string }[],
+): readonly string[] =>
+  processes.filter(({ role }) => role === 'coordinator').map(({ http }) => http);
+
+function print(form: 'text' | 'json', result: { text: string; json: unknown }): void {
+  process.stdout.write(form === 'json' ? `${JSON.stringify(result.json)}\n` : `${result.text}\n`);
+}
+
+const program = new Command('npm run bench --')
+  .description('Measures the store on this machine, the load generator included.')
+  .enablePositionalOptions()
+  .addHelpText('before', 'PUT and GET on a fresh cluster of 3 coordinators and 3 volumes.\n')
+  .option('--connections <n>', 'open at once, over all coordinators', readCount(1, 10_000), 64)
+  .option('--size <bytes>', 'of a value', readCount(0, 64 * 1024 * 1024), 1024)
+  .option('--seconds <n>', 'counted', readCount(1, 3600), 10)
+  .option('--warm-up <n>', 'seconds before those', readCount(0, 3600), 3)
+  .option('--keys <n>', 'that GET reads from', readCount(1, 100_000_000), 10_000)
+  .option('--only <method>', 'put or get', readMethod)
+  .option('--url <urls>', 'coordinators of a running cluster, separated by commas', readUrls)
+  .option('--processes <dir>', 'data folder of a running `minikv local`, for its CPU and syncs')
+  .option('--base-port <port>', 'first port of the fresh cluster', readCount(1024, 64_000), 15_000)
+  .option('--dir <dir>', 'where its temporary folder is made')
+  .option('--output <form>', 'text or json', readForm, 'text')
+  .action(benchCluster);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  say(`bench: ${asError(error).message}`);
+  process.exitCode = 1;
+}
+process.exit();
