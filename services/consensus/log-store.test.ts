@@ -31,16 +31,20 @@ async function open(
   disk: MemoryDisk,
   segmentBytes = 1 << 20,
   metrics: Metrics = createMetrics(),
+  isMember = false,
 ): Promise<LogStore> {
   const parts = { disk, clock: new ManualClock(), random: seededRandom(1), logger: silentLogger };
   return LogStore.open(
     { ...parts, metrics: consensusMetrics(metrics) },
-    { path: FOLDER, segmentBytes },
+    { path: FOLDER, segmentBytes, isMember },
   );
 }
 
 const texts = (store: LogStore): string[] =>
   store.initialState(NONE).entries.map(({ data }) => Buffer.from(data).toString());
+
+const openMember = (disk: MemoryDisk, metrics?: Metrics): Promise<LogStore> =>
+  open(disk, undefined, metrics, true);
 
 const point = (index: number, inTerm: number) => ({ index: logIndex(index), term: term(inTerm) });
 
@@ -336,6 +340,91 @@ describe('LogStore after faults', () => {
     }
   });
 
+  test('a member whose folder is gone has no identity; a new node has merely not voted yet', async () => {
+    const disk = new MemoryDisk();
+    await twoWrites(disk);
+    await disk.removeFolder(FOLDER);
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      await expect(openMember(disk)).rejects.toMatchObject({ code: 'CORRUPT' });
+    }
+    const fresh = await open(new MemoryDisk());
+    expect(fresh.recovering).toBe(false);
+    expect(fresh.initialState(NONE).hardState).toEqual({ term: 0, vote: 0 });
+  });
+
+  test('a member that crashed before its first append has lost nothing', async () => {
+    const disk = new MemoryDisk();
+    await open(disk);
+    disk.crash();
+    expect((await openMember(disk)).recovering).toBe(false);
+  });
+
+  test('a member that lost its log alone recovers with the vote that it gave', async () => {
+    const disk = new MemoryDisk();
+    await twoWrites(disk);
+    await disk.removeFolder(`${FOLDER}/log`);
+    const metrics = createMetrics();
+    const again = await openMember(disk, metrics);
+    expect(again.recovering).toBe(true);
+    expect(again.initialState(NONE).hardState).toEqual({ term: 4, vote: 2 });
+    expect(await metrics.print()).toContain('minikv_raft_log_damage_total{kind="lost"} 1');
+  });
+
+  test('a vote file that is gone takes witness and recovering mark with it: the node recovers', async () => {
+    const disk = new MemoryDisk();
+    await twoWrites(disk);
+    await disk.remove(`${FOLDER}/vote`);
+    const metrics = createMetrics();
+    const again = await open(disk, undefined, metrics);
+    expect(again.recovering).toBe(true);
+    expect(again.initialState(NONE).hardState).toEqual({ term: 4, vote: 2 });
+    expect(await metrics.print()).toContain('minikv_raft_log_damage_total{kind="vote_file"} 1');
+  });
+
+  test('a newer slot that decays leaves the vote to the log, and is named', async () => {
+    for (const at of [20, 4096 + 20]) {
+      const disk = new MemoryDisk();
+      await twoWrites(disk);
+      disk.flipBit(`${FOLDER}/vote`, at);
+      const metrics = createMetrics();
+      const again = await openMember(disk, metrics);
+      expect(again.recovering).toBe(false);
+      expect(again.initialState(NONE).hardState).toEqual({ term: 4, vote: 2 });
+      expect(await metrics.print()).toContain('minikv_raft_log_damage_total{kind="vote_slot"} 1');
+      await again.close();
+      const healed = createMetrics();
+      await openMember(disk, healed);
+      expect(await healed.print()).toContain('minikv_raft_log_damage_total{kind="vote_slot"} 0');
+    }
+  });
+
+  test('a vote that may have stood in both damaged homes is never guessed', async () => {
+    const tornTail = (bytes: Uint8Array): Uint8Array => bytes.subarray(0, bytes.length - 5);
+    const harms: Record<string, (disk: MemoryDisk) => Promise<void>> = {
+      'no vote file and a torn tail': async (disk) => {
+        await disk.remove(`${FOLDER}/vote`);
+        await damage(disk, FIRST, tornTail);
+      },
+      'a bad vote file and a torn tail': async (disk) => {
+        for (const at of [20, 4096 + 20]) disk.flipBit(`${FOLDER}/vote`, at);
+        await damage(disk, FIRST, tornTail);
+      },
+      'a bad slot and a log cut below what was synced': async (disk) => {
+        disk.flipBit(`${FOLDER}/vote`, 20);
+        await damage(disk, FIRST, flip(120));
+      },
+    };
+    for (const [name, harm] of Object.entries(harms)) {
+      const disk = new MemoryDisk();
+      await twoWrites(disk);
+      await harm(disk);
+      for (let attempt = 0; attempt < 2; attempt += 1) {
+        const opened = await openMember(disk).catch((error: unknown) => error);
+        expect({ name, opened }).toMatchObject({ name, opened: { code: 'CORRUPT' } });
+      }
+    }
+  });
+
   test('calls that overlap take effect in their order', async () => {
     const disk = new MemoryDisk();
     const store = await open(disk);
@@ -355,7 +444,7 @@ describe('LogStore after faults', () => {
       let resolved = 0;
       let next = 1;
       for (let life = 0; life < 4; life += 1) {
-        const store = await open(disk, 600);
+        const store = await open(disk, 600, createMetrics(), life > 0);
         const found = texts(store);
         expect({ seed, recovering: store.recovering }).toMatchObject({ recovering: false });
         expect(found.length).toBeGreaterThanOrEqual(resolved);

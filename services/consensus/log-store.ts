@@ -14,6 +14,7 @@ import type { Disk } from '../disk/disk.ts';
 import { FrameLog, type LogDamage } from '../disk/frame-log.ts';
 import type { HardState, InitialState, LogPoint } from '../raft/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { reportLogDamage } from './damage.ts';
 import {
   decodeLogRecord,
   encodeLogRecord,
@@ -27,7 +28,6 @@ import { VoteFile } from './vote-file.ts';
 
 const SEGMENT_BYTES = 16 * MIB;
 const WITNESS_EVERY_MS = SECOND_MS;
-/** Names of damage in metrics and logs. */
 const DAMAGE = { torn: 'torn_tail', corrupt: 'corruption', lost: 'lost' } as const;
 
 export interface LogStoreParts {
@@ -40,6 +40,8 @@ export interface LogStoreParts {
 
 export interface LogStoreOptions {
   readonly path: string;
+  /** An earlier life may have voted: a log and vote file that are not there are lost, not new. */
+  readonly isMember: boolean;
   /** Bytes after which a new segment begins; default 16 MiB. */
   readonly segmentBytes?: number;
 }
@@ -66,7 +68,8 @@ export class LogStore implements RaftLog {
 
   /**
    * Reads the log. A torn tail is cut; of any other damage `recovering` is durable before the repair.
-   * @throws KvError `CORRUPT` when both homes of term and vote are damaged: this node has no identity.
+   * @throws KvError `CORRUPT` when both homes of term and vote are damaged or gone: this node has no
+   * identity, and nothing was changed.
    */
   static async open(parts: LogStoreParts, options: LogStoreOptions): Promise<LogStore> {
     const { disk, random } = parts;
@@ -85,7 +88,7 @@ export class LogStore implements RaftLog {
         head: (position) => encodeLogRecord(image.beginSegment(position)),
       },
     );
-    if (votes.found.kind === 'damaged') await surviveWithoutVotes(parts, votes, image);
+    await judgeVotes(parts, { votes, image, isMember: options.isMember });
     image.hardState = newer(image.hardState, votes.record.hardState);
     await votes.update({ hardState: image.hardState, witness: log.end });
     const store = new LogStore(parts, { votes, log, image });
@@ -109,7 +112,7 @@ export class LogStore implements RaftLog {
     if (image.isWhole && image.termAt(flushed.index) === flushed.term) return;
     if (!installed || !image.isWhole || image.base.index > flushed.index) {
       const { base, last } = image;
-      report(this.#parts, 'lost', { base: base.index, last, flushed: flushed.index });
+      reportLogDamage(this.#parts, 'lost', { base: base.index, last, flushed: flushed.index });
       await this.#votes.updateBoth({ recovering: true });
     }
     await this.restart(flushed);
@@ -216,36 +219,41 @@ async function beforeRepair(
   damage: LogDamage,
 ): Promise<void> {
   const { position, file, bytesDropped } = damage;
-  report(parts, DAMAGE[damage.kind], { position, file, bytesDropped });
+  reportLogDamage(parts, DAMAGE[damage.kind], { position, file, bytesDropped });
+  const { found } = votes;
+  // Without a witness a tail that looks torn may hold a vote that was given.
+  if (found.kind !== 'record') throw noIdentity();
   if (damage.kind === 'torn') return;
-  if (votes.found.kind !== 'record') throw noIdentity();
+  // The other slot may have been the newer one, and the frame beside it is among what is cut.
+  if (found.damagedSlots > 0) throw noIdentity();
   await votes.updateBoth({ recovering: true, witness: Math.min(votes.record.witness, position) });
 }
 
-/** The log holds term and vote too; but witness and recovering mark are gone, so the worst is taken. */
-async function surviveWithoutVotes(
+/**
+ * The log holds term and vote too, so either home may go. With the file witness and recovering mark are
+ * gone as well, so the worst is taken. The file is older than any frame: its absence is loss too.
+ */
+async function judgeVotes(
   parts: LogStoreParts,
-  votes: VoteFile,
-  image: LogImage,
+  read: { readonly votes: VoteFile; readonly image: LogImage; readonly isMember: boolean },
 ): Promise<void> {
-  if (image.starts.length === 0) throw noIdentity();
-  report(parts, 'vote_file', {});
+  const { votes, image, isMember } = read;
+  const { found } = votes;
+  if (found.kind === 'record') {
+    if (found.damagedSlots > 0) reportLogDamage(parts, 'vote_slot', {});
+    return;
+  }
+  const isLogEmpty = image.starts.length === 0;
+  if (found.kind === 'absent' && isLogEmpty && !isMember) return;
+  if (isLogEmpty) throw noIdentity();
+  reportLogDamage(parts, 'vote_file', {});
   await votes.updateBoth({ hardState: image.hardState, recovering: true });
-}
-
-function report(
-  { metrics, logger }: LogStoreParts,
-  kind: 'torn_tail' | 'corruption' | 'lost' | 'vote_file',
-  fields: Readonly<Record<string, string | number>>,
-): void {
-  metrics.logDamage.add(1, { kind });
-  logger.error({ kind, ...fields }, 'raft log is damaged');
 }
 
 const noIdentity = (): KvError =>
   new KvError(
     'CORRUPT',
-    'log and vote file are both damaged: this coordinator may have forgotten a vote and must join as a new node',
+    'log and vote file are both damaged or gone: this coordinator may have forgotten a vote and must join as a new node',
   );
 
 function newer(a: HardState, b: HardState): HardState {

@@ -73,6 +73,12 @@ export class NodeFolder {
     }
   }
 
+  /** Slots of the identity that did not verify at open; the other one served. */
+  get damagedSlots(): number {
+    const { found } = this.#file;
+    return found.kind === 'record' ? found.damagedSlots : 0;
+  }
+
   get bootId(): number {
     return this.#stored.bootId;
   }

@@ -36,6 +36,7 @@ class World {
   readonly lives = new Map<number, Life>();
   readonly fatal: Error[] = [];
   readonly slackEntries: number;
+  readonly #members = new Set<number>();
   #boots = 0;
 
   constructor(slackEntries = 10_000) {
@@ -58,7 +59,12 @@ class World {
     const transport = this.network.transport(nodeId(id));
     const metrics = consensusMetrics(createMetrics());
     const parts = { disk, clock, random, logger: silentLogger, metrics };
-    const log = await LogStore.open(parts, { path: '/raft', segmentBytes: 2000 });
+    const log = await LogStore.open(parts, {
+      path: '/raft',
+      segmentBytes: 2000,
+      isMember: this.#members.has(id),
+    });
+    this.#members.add(id);
     await log.align(machine.flushed, machine.installed);
     const recoveringAtStart = log.recovering;
     const snapshots = await SnapshotTransfer.open(

@@ -94,8 +94,6 @@ export class Coordinator {
       throw error;
     });
     if (identity === null) return;
-    // Durable before the first vote: from now on it needs nobody's leave to come back.
-    await opened.folder.becomeMember();
     const links = this.#connect(identity);
     const introduce = (): Introduction => this.#introduce();
     this.#member = await Member.open(
@@ -103,6 +101,9 @@ export class Coordinator {
       this.#settings.options,
       identity,
     );
+    // Durable before the first vote, so that it needs nobody's leave to come back; and behind the first
+    // vote file, so that a member without one has lost it.
+    await opened.folder.becomeMember();
     opened.raft.attach(links);
     await this.#member.start();
     opened.admin.join(this.#member);

@@ -9,6 +9,7 @@ import { Lifecycle, type Part } from '../common/lifecycle.ts';
 import type { Random } from '../common/random.ts';
 import { KIB, MIB, SECOND_MS } from '../common/units.ts';
 import type { CoordinatorOptions } from '../config/options.ts';
+import { reportLogDamage } from '../consensus/damage.ts';
 import { Driver, TICK_MS } from '../consensus/driver.ts';
 import { LogStore } from '../consensus/log-store.ts';
 import { type ConsensusMetrics, consensusMetrics } from '../consensus/metrics.ts';
@@ -104,8 +105,9 @@ export class Member {
     const metrics = consensusMetrics(parts.metrics);
     const log = await LogStore.open(
       { disk, clock, random, logger, metrics },
-      { path: `${folder.path}/raft` },
+      { path: `${folder.path}/raft`, isMember: folder.directoryState() === 'member' },
     );
+    if (folder.damagedSlots > 0) reportLogDamage({ logger, metrics }, 'identity_slot', {});
     const metadata = await ReplicatedMetadata.open(
       { disk, clock, logger, onFatal },
       { path: `${folder.path}/state` },
