@@ -117,6 +117,7 @@ test('says who leads, that it is ready and what to try, and stops all in good or
     expect(log).toMatch(new RegExp(`^${name} is up\n[^]*${name} was asked\n$`));
     expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   }
+  expect(processes().map(({ pid }) => pid)).toEqual([0, 0, 0]);
 }, 20_000);
 
 test('a process that dies is told with its last words, and is not restarted', async () => {

@@ -110,6 +110,8 @@ interface ClusterOptions {
 class LocalCluster {
   readonly #options: ClusterOptions;
   readonly #running = new Map<string, Running>();
+  /** One for each process ever started: its end is told and written down. */
+  readonly #buried: Promise<void>[] = [];
   #stopping = false;
   #recorded: Promise<void> = Promise.resolve();
   #code = OK;
@@ -139,6 +141,8 @@ class LocalCluster {
     this.#stopping = true;
     await watch.stop();
     await this.#stopAll();
+    await Promise.all(this.#buried);
+    await this.#record();
     return this.#code;
   }
 
@@ -154,6 +158,7 @@ class LocalCluster {
       child.once('exit', (code, signal) => bury(signal ?? `code ${code ?? '?'}`));
     });
     this.#running.set(planned.name, { planned, child, ended });
+    this.#buried.push(ended);
   }
 
   async #bury(name: string, how: string): Promise<void> {
