@@ -8,7 +8,9 @@ import {
 import type { FsyncPolicy } from './types.ts';
 
 /** torn_tail: cut, unsynced. The others: quarantined. */
-export type DamageKind = 'torn_tail' | 'corrupt_record' | 'segment_header' | 'snapshot';
+export const DAMAGE_KINDS = ['torn_tail', 'corrupt_record', 'segment_header', 'snapshot'] as const;
+
+export type DamageKind = (typeof DAMAGE_KINDS)[number];
 
 export interface StorageMetrics {
   readonly fsyncSeconds: HistogramMetric;
@@ -23,8 +25,7 @@ export function storageMetrics(metrics: Metrics, fsync: FsyncPolicy): StorageMet
     .gauge('minikv_volume_fsync_policy', '1 for the policy in force', ['policy'])
     .set(1, { policy: fsync.kind });
   const damage = metrics.counter('minikv_volume_damage_total', 'Damage found on disk', ['kind']);
-  const kinds: DamageKind[] = ['torn_tail', 'corrupt_record', 'segment_header', 'snapshot'];
-  for (const kind of kinds) damage.add(0, { kind });
+  for (const kind of DAMAGE_KINDS) damage.add(0, { kind });
   return {
     fsyncSeconds: metrics.histogram(
       'minikv_volume_fsync_seconds',
