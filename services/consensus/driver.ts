@@ -154,7 +154,12 @@ export class Driver implements Consensus {
     }
     this.#step(() => this.#core.transferLeadership(target));
     return awaitOtherLeader(this.#parts.clock, timeoutMs, () => {
-      const { leader } = this.#core.status();
+      const { leader, role, transferTarget } = this.#core.status();
+      // Nobody could be chosen, or the chosen one is dead: another may do. A named one is tried once,
+      // since proposals wait meanwhile.
+      if (role === 'leader' && transferTarget === NOBODY && target === NOBODY) {
+        this.#step(() => this.#core.transferLeadership(target));
+      }
       return leader === NOBODY || leader === self ? null : leader;
     });
   }

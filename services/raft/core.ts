@@ -180,7 +180,7 @@ export class RaftCore {
         match: logIndex(known.match),
         next: logIndex(known.next),
         state: known.state,
-        recentlyActive: known.recentlyActive,
+        recentlyActive: known.isLive,
         recovering: known.recovering,
       })),
     };

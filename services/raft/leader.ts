@@ -162,6 +162,7 @@ function hasQuorum(state: RaftState, leadership: Leadership): boolean {
   let active = 1;
   for (const progress of leadership.progress.values()) {
     if (progress.recentlyActive) active += 1;
+    progress.wasActive = progress.recentlyActive;
     progress.recentlyActive = false;
   }
   assert(active <= state.options.voters.length, 'a voter counts once');

@@ -420,6 +420,17 @@ describe('thesis 3.10: leadership transfer', () => {
     expect(probe.core.status().transferTarget).toBe(3);
   });
 
+  test('a follower counts as live also in the moment after a check of the quorum', () => {
+    const probe = behind();
+    probe.accept(3, 2);
+    // The check forgets who was heard; the next heartbeat is not answered yet.
+    probe.tick(10);
+    expect(probe.core.status().role).toBe('leader');
+    expect(probe.core.status().peers.map(({ recentlyActive }) => recentlyActive)).toContain(true);
+    probe.core.transferLeadership(nodeId(0));
+    expect(probe.core.status().transferTarget).toBe(3);
+  });
+
   test('the target starts "a new election (incrementing its term and becoming a candidate)" at once', () => {
     const probe = new Probe();
     probe.receive(append(2, 1, at(0, 0)));

@@ -17,6 +17,8 @@ export class Progress {
   readonly inflight: Inflight;
   /** Heard from since the last check of the quorum. */
   recentlyActive = false;
+  /** Heard from in the period before that check. */
+  wasActive = false;
   recovering = false;
   /** Newest read round that this voter confirmed in this term. */
   readToken = 0;
@@ -53,6 +55,11 @@ export class Progress {
   /** The snapshot that the follower holds staged and has not yet reported installed. */
   get stagedPoint(): LogPoint | null {
     return this.#stagedPoint;
+  }
+
+  /** Heard from within the last one to two checks, also in the moment after one of them. */
+  get isLive(): boolean {
+    return this.recentlyActive || this.wasActive;
   }
 
   /** True when no entries may be sent now. */

@@ -44,7 +44,7 @@ function bestTarget(leadership: Leadership): NodeId {
   let best = NOBODY;
   let bestMatch = -1;
   for (const [node, progress] of leadership.progress) {
-    if (!progress.recentlyActive || progress.recovering) continue;
+    if (!progress.isLive || progress.recovering) continue;
     if (progress.match <= bestMatch) continue;
     best = node;
     bestMatch = progress.match;
