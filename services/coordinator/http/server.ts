@@ -3,6 +3,7 @@
  * way; everything else goes to the control surface. The socket opens before the node has recovered.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { closeServers } from '../../api/close-servers.ts';
 import { decodeKey, hasReservedSegment } from '../../api/key-path.ts';
 import { checkHead } from '../../api/protocol-fault.ts';
 import { splitTarget } from '../../api/query.ts';
@@ -31,7 +32,7 @@ export interface HttpServer {
   serveData(gateway: Gateway): void;
   /** Not ready, and every answer closes its connection; requests are still served. */
   beginDrain(): void;
-  /** Stops listening, closes idle connections at once and the others after at most `graceMs`. */
+  /** Stops listening; connections end as soon as they are idle, after at most `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -70,13 +71,9 @@ export async function startHttpServer(
     beginDrain() {
       context.draining = true;
     },
-    async close(graceMs) {
+    close(graceMs) {
       context.draining = true;
-      const timer = components.clock.after(graceMs, () => {
-        for (const server of servers) server.closeAllConnections();
-      });
-      await Promise.all(servers.map(closed));
-      timer.cancel();
+      return closeServers(servers, components.clock, graceMs);
     },
   };
 }
@@ -180,9 +177,3 @@ function portOf(server: Server): number {
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
-
-const closed = (server: Server): Promise<void> =>
-  new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });

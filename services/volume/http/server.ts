@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { closeServers } from '../../api/close-servers.ts';
 import type { LiveBody, VolumeHealthBody } from '../../api/health.ts';
 import {
   checkHead,
@@ -46,7 +47,7 @@ export interface VolumeHttpOptions {
 export interface HttpServer {
   readonly port: number;
   readonly adminPort: number | null;
-  /** Stops listening, ends idle connections at once and the others after at most `graceMs`. */
+  /** Stops listening; connections end as soon as they are idle, after at most `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -80,13 +81,7 @@ export async function startVolumeHttp(
   return {
     port: portOf(main),
     adminPort: admin === null ? null : portOf(admin),
-    async close(graceMs) {
-      const timer = components.clock.after(graceMs, () => {
-        for (const server of servers) server.closeAllConnections();
-      });
-      await Promise.all(servers.map(closed));
-      timer.cancel();
-    },
+    close: (graceMs) => closeServers(servers, components.clock, graceMs),
   };
 }
 
@@ -243,9 +238,3 @@ function portOf(server: Server): number {
   const address = present(server.address(), 'the address of a listening server');
   return typeof address === 'string' ? 0 : address.port;
 }
-
-const closed = (server: Server): Promise<void> =>
-  new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
