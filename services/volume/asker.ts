@@ -38,6 +38,11 @@ export class Asker {
     this.#walk = options.reconcile ? { after: null } : null;
   }
 
+  /** No copy is left to be asked about because of a stop that was not clean. */
+  get isReconciled(): boolean {
+    return this.#walk === null;
+  }
+
   start(): void {
     this.#timer = this.#parts.clock.after(ASK_EVERY_MS, () => {
       void this.#askAgain();

@@ -22,8 +22,36 @@ export interface DataServiceParts extends ParticipantParts {
   readonly checkHello: (hello: Hello) => KvError | null;
 }
 
-export function serveData(parts: DataServiceParts): OnOpen<DataReplies, DataRequests> {
-  return (outgoing) => new DataStream(parts, outgoing);
+/** All data streams of a volume. */
+export class DataService {
+  readonly #parts: DataServiceParts;
+  readonly #streams = new Set<DataStream>();
+
+  constructor(parts: DataServiceParts) {
+    this.#parts = parts;
+  }
+
+  readonly accept: OnOpen<DataReplies, DataRequests> = (outgoing) => {
+    const stream = new DataStream(this.#parts, outgoing, () => this.#streams.delete(stream));
+    this.#streams.add(stream);
+    return stream;
+  };
+
+  /** Copies that streams have begun and not ended. */
+  get openCopies(): number {
+    return this.#sum(({ openCopies }) => openCopies);
+  }
+
+  /** Requests under way. */
+  get unanswered(): number {
+    return this.#sum(({ unanswered }) => unanswered);
+  }
+
+  #sum(count: (stream: DataStream) => number): number {
+    let sum = 0;
+    for (const stream of this.#streams) sum += count(stream);
+    return sum;
+  }
 }
 
 class DataStream implements StreamEvents<DataRequests> {
@@ -31,13 +59,15 @@ class DataStream implements StreamEvents<DataRequests> {
   readonly #outgoing: Outgoing<DataReplies>;
   readonly #replies: TurnBatcher<DataReply>;
   readonly #open: OpenCopies = new Set();
+  readonly #ended: () => void;
   #greeted = false;
   #closed = false;
   #unanswered = 0;
 
-  constructor(parts: DataServiceParts, outgoing: Outgoing<DataReplies>) {
+  constructor(parts: DataServiceParts, outgoing: Outgoing<DataReplies>, ended: () => void) {
     this.#parts = parts;
     this.#outgoing = outgoing;
+    this.#ended = ended;
     this.#replies = new TurnBatcher<DataReply>(
       parts.clock,
       (replies) => {
@@ -45,6 +75,14 @@ class DataStream implements StreamEvents<DataRequests> {
       },
       { itemsMax: 1024, bytesMax: RPC_LIMITS.messageBytesMax / 2 },
     );
+  }
+
+  get openCopies(): number {
+    return this.#open.size;
+  }
+
+  get unanswered(): number {
+    return this.#unanswered;
   }
 
   onMessage(message: DataRequests): void {
@@ -58,6 +96,7 @@ class DataStream implements StreamEvents<DataRequests> {
 
   onClosed(): void {
     this.#closed = true;
+    this.#ended();
     for (const copy of this.#open) {
       this.#parts.engine.dropIfOpen(copy).catch((error: unknown) => {
         this.#parts.logger.warn({ copy, error }, 'could not drop an open copy');

@@ -170,15 +170,18 @@ export class Registration {
     return true;
   }
 
-  /** Tells all coordinators at once that this volume is about to stop. */
+  /**
+   * Tells all coordinators at once that this volume is about to stop. Heartbeats go on: a volume that
+   * falls silent is taken for dead, and what is open on it would be cut off.
+   */
   leave(): void {
     this.#leaving = true;
-    this.#broadcast({ body: { $case: 'leaving', value: { disk: this.#disk } } });
+    this.#broadcast(this.#farewell());
   }
 
   /** Sends a heartbeat now, after a change that matters. */
   beat(): void {
-    if (this.#session === 0 || this.#leaving) return;
+    if (this.#session === 0) return;
     this.#broadcast(this.#heartbeat());
   }
 
@@ -254,6 +257,7 @@ export class Registration {
     stream.greeted = true;
     if (this.#session === 0) this.#register(stream);
     else stream.outgoing.send(this.#heartbeat());
+    if (this.#leaving) stream.outgoing.send(this.#farewell());
   }
 
   #register(stream: Stream): void {
@@ -345,6 +349,10 @@ export class Registration {
   #heartbeat(): VolumeFrame {
     const value = { disk: this.#disk, session: this.#session, ...this.#parts.vitals() };
     return { body: { $case: 'heartbeat', value } };
+  }
+
+  #farewell(): VolumeFrame {
+    return { body: { $case: 'leaving', value: { disk: this.#disk } } };
   }
 
   #broadcast(frame: VolumeFrame): void {

@@ -12,10 +12,10 @@ import { SECOND_MS } from '../common/units.ts';
 import type { VolumeOptions } from '../config/options.ts';
 import type { Disk } from '../disk/disk.ts';
 import { resolveAll } from '../rpc/address.ts';
-import { type DataReplies, type DataRequests, VolumeService } from '../rpc/generated/volume.ts';
+import { VolumeService } from '../rpc/generated/volume.ts';
 import { checkHello } from '../rpc/hello.ts';
 import { bidi, startRpcServer } from '../rpc/server.ts';
-import type { OnOpen, RpcServer } from '../rpc/types.ts';
+import type { RpcServer } from '../rpc/types.ts';
 import { openEngine, VolumeFolder } from '../storage/engine.ts';
 import type { StorageEngine } from '../storage/types.ts';
 import { VERSION } from '../telemetry/build-info.ts';
@@ -24,15 +24,16 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { Asker } from './asker.ts';
 import { Compactor } from './compactor.ts';
 import { CoordinatorFinder } from './coordinator-finder.ts';
-import { serveData } from './data-service.ts';
+import { DataService } from './data-service.ts';
 import { type HttpServer, startVolumeHttp } from './http/server.ts';
 import type { VolumeHttpPort } from './http/volume-http-port.ts';
 import { VolumePuller } from './puller.ts';
 import { Registration } from './registration.ts';
 
-/** Open stagings may end for so long after a volume began to stop. */
-const DRAIN_MS = 10 * SECOND_MS;
-const DRAIN_POLL_MS = 50;
+/** After a volume began to stop, stagings that are open may end for so long, and reads a little longer. */
+const STAGING_DRAIN_MS = 10 * SECOND_MS;
+const READ_DRAIN_MS = 15 * SECOND_MS;
+const DRAIN_POLL_MS = 20;
 
 export interface VolumeParts {
   readonly disk: Disk;
@@ -51,7 +52,7 @@ interface Running {
   readonly finder: CoordinatorFinder;
   readonly asker: Asker;
   readonly compactor: Compactor;
-  readonly accept: OnOpen<DataReplies, DataRequests>;
+  readonly data: DataService;
 }
 
 /** What is known before the folder is open. */
@@ -86,16 +87,22 @@ export class Volume {
     );
     const services = [
       bidi(VolumeService.data, (outgoing) => {
-        if (this.#running !== null) return this.#running.accept(outgoing);
+        if (this.#running !== null) return this.#running.data.accept(outgoing);
         outgoing.close(new KvError('NOT_READY', 'this volume is still recovering'));
         return { onMessage: () => undefined, onClosed: () => undefined };
       }),
     ];
     this.#rpc = await startRpcServer({ logger }, { bind: grpcBind, services });
-    this.#running = await this.#recover(this.#folder);
-    this.#running.finder.start();
-    this.#running.asker.start();
-    this.#running.compactor.start();
+    const running = await this.#recover(this.#folder);
+    // Asked to stop meanwhile: a volume that is about to go must not begin a session.
+    if (this.#isStopping) {
+      await running.engine.close();
+      return;
+    }
+    this.#running = running;
+    running.finder.start();
+    running.asker.start();
+    running.compactor.start();
   }
 
   /** Leaves, lets open stagings end, seals, writes the clean mark. A second call changes nothing. */
@@ -103,28 +110,37 @@ export class Volume {
     if (this.#isStopping) return;
     this.#isStopping = true;
     const running = this.#running;
-    running?.registration.leave();
-    await sleep(this.#parts.clock, this.#options.shutdownDelayMs);
-    if (running !== null) {
-      await this.#drain();
-      running.asker.stop();
-      running.finder.stop();
-      await running.compactor.stop();
+    if (running === null) {
+      // Recovery has not ended: what it began on is no clean state.
+      await this.#closeListeners(0);
+      await this.#folder?.abandon();
+      return;
     }
-    await this.#http?.close(SECOND_MS);
-    await this.#rpc?.close(SECOND_MS);
-    running?.registration.stop();
-    await running?.engine.close();
-    await this.#folder?.close();
+    const startedMs = this.#parts.clock.monotonicMs();
+    running.registration.leave();
+    await sleep(this.#parts.clock, this.#options.shutdownDelayMs);
+    await this.#until(() => running.data.openCopies === 0, startedMs + STAGING_DRAIN_MS);
+    await this.#until(() => running.data.unanswered === 0, startedMs + READ_DRAIN_MS);
+    // The coordinators let go of it first, so that nobody waits for a listener that closes.
+    running.asker.stop();
+    running.finder.stop();
+    running.registration.stop();
+    await this.#closeListeners(startedMs + READ_DRAIN_MS - this.#parts.clock.monotonicMs());
+    await running.compactor.stop();
+    await running.engine.close();
+    // Copies that were not asked about after a crash are asked about in the next life.
+    if (running.asker.isReconciled) await this.#folder?.close();
+    else await this.#folder?.abandon();
   }
 
-  #open = 0;
+  async #closeListeners(graceMs: number): Promise<void> {
+    await this.#http?.close(Math.max(0, graceMs));
+    await this.#rpc?.close(0);
+  }
 
-  async #drain(): Promise<void> {
-    const endMs = this.#parts.clock.monotonicMs() + DRAIN_MS;
-    while (this.#open > 0 && this.#parts.clock.monotonicMs() < endMs) {
-      await sleep(this.#parts.clock, DRAIN_POLL_MS);
-    }
+  async #until(condition: () => boolean, endMs: number): Promise<void> {
+    const { clock } = this.#parts;
+    while (!condition() && clock.monotonicMs() < endMs) await sleep(clock, DRAIN_POLL_MS);
   }
 
   async #recover(folder: VolumeFolder): Promise<Running> {
@@ -190,7 +206,7 @@ export class Volume {
       },
     );
     const compactor = new Compactor({ engine, clock, logger });
-    const accept = serveData({
+    const data = new DataService({
       clock,
       logger,
       engine,
@@ -211,7 +227,7 @@ export class Volume {
           hello,
         ),
     });
-    return { engine, registration, finder, asker, compactor, accept };
+    return { engine, registration, finder, asker, compactor, data };
   }
 
   #httpPort(): VolumeHttpPort {
