@@ -3,6 +3,7 @@
  * its folder says how to kill and restart each process by hand; this harness does just that.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -90,6 +91,7 @@ export class Cluster {
     if (program === undefined) throw new Error(`no command for ${name}`);
     const child = spawn(program, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
     keepTail(child);
+    child.stderr.pipe(createWriteStream(this.#logOf(name), { flags: 'a' }));
     if (child.pid === undefined) throw new Error(`${name} did not start`);
     this.#restarted.set(name, child);
     this.#pids.set(name, child.pid);
@@ -99,6 +101,11 @@ export class Cluster {
   lastWords(name: string): string {
     const child = this.#restarted.get(name);
     return child === undefined ? '' : (TAILS.get(child) ?? []).join('');
+  }
+
+  /** What a process has logged since the cluster was made, in all its lives. */
+  log(name: string): Promise<string> {
+    return readFile(this.#logOf(name), 'utf8');
   }
 
   async status(url: string): Promise<Record<string, unknown>> {
@@ -131,6 +138,10 @@ export class Cluster {
         return answer.status === 200;
       });
     }
+  }
+
+  #logOf(name: string): string {
+    return join(this.folder, 'logs', `${name}.log`);
   }
 
   /** Stops everything gracefully and removes the folder. */

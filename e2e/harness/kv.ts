@@ -7,7 +7,10 @@ export interface Answer {
   readonly body: Buffer;
 }
 
-/** One request; status 0 stands for a broken connection or time-out (outcome unknown). */
+/**
+ * One request; status 0 stands for a broken connection or time-out (outcome unknown), and its body
+ * says which.
+ */
 export async function call(
   url: string,
   init: RequestInit = {},
@@ -21,8 +24,9 @@ export async function call(
     });
     const body = Buffer.from(await answer.arrayBuffer());
     return { status: answer.status, headers: answer.headers, body };
-  } catch {
-    return { status: 0, headers: new Headers(), body: Buffer.alloc(0) };
+  } catch (error) {
+    const cause = error instanceof Error ? (error.cause ?? error) : error;
+    return { status: 0, headers: new Headers(), body: Buffer.from(String(cause)) };
   }
 }
 

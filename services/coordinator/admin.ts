@@ -18,29 +18,32 @@ import { digestBuild } from '../common/digest.ts';
 import { KvError } from '../common/errors.ts';
 import { NOBODY, type NodeId } from '../common/ids.ts';
 import type { CoordinatorOptions } from '../config/options.ts';
-import type { NodeFolder } from '../consensus/node-folder.ts';
+import type { DirectoryState, NodeFolder } from '../consensus/node-folder.ts';
 import type { Identity } from '../consensus/transport.ts';
+import type { Consensus } from '../consensus/types.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
 import type { Command } from '../metadata/commands.ts';
 import type { DiskRecord } from '../metadata/records.ts';
-import type { PeerStatus } from '../raft/types.ts';
 import { VERSION } from '../telemetry/build-info.ts';
 import type { AdminPort, Readiness } from './admin-port.ts';
-import type { PeerFact } from './grpc/peer-links.ts';
-import type { Member } from './member.ts';
+import { ClusterViews, type PeerPort } from './cluster-view.ts';
+import { FirstContact } from './first-contact.ts';
 import { notReady } from './member.ts';
+import type { Metadata } from './metadata-port.ts';
+import type { VolumeDirectory } from './volume-port.ts';
 
 const POLL_MS = 10;
 const PROPOSE_AGAIN_MS = 500;
 const TARGET_LAG_MAX = 10_000;
 
-/** What links tell of the other members. */
-export interface PeerFacts {
-  /** Its last hello; undefined where none came in this boot. */
-  peer(node: NodeId): PeerFact | undefined;
+/** What is asked of a member that runs. */
+export interface AdminMember {
+  readonly identity: Identity;
+  readonly consensus: Consensus;
+  readonly metadata: Metadata;
+  readonly registry: VolumeDirectory;
+  directoryState(): DirectoryState;
 }
-
-const UNHEARD = { httpAddress: '', bootId: 0, version: '', heardMs: null } as const;
 
 /** Who takes part in bootstrap while this node is no member. */
 export interface BootstrapPort {
@@ -50,10 +53,10 @@ export interface BootstrapPort {
 
 export interface AdminParts {
   readonly clock: Clock;
-  readonly folder: NodeFolder;
+  readonly folder: Pick<NodeFolder, 'identity' | 'bootId'>;
   readonly options: CoordinatorOptions;
   readonly bootstrap: BootstrapPort;
-  readonly peers: PeerFacts;
+  readonly peers: PeerPort;
   readonly pendingRestart: () => readonly string[];
   /** This node's HTTP address as others reach it. */
   readonly httpAddress: string;
@@ -61,7 +64,9 @@ export interface AdminParts {
 
 export class CoordinatorAdmin implements AdminPort {
   readonly #parts: AdminParts;
-  #member: Member | null = null;
+  #member: AdminMember | null = null;
+  #views: ClusterViews | null = null;
+  #contact: FirstContact | null = null;
   #isStopping = false;
 
   constructor(parts: AdminParts) {
@@ -69,8 +74,20 @@ export class CoordinatorAdmin implements AdminPort {
   }
 
   /** From now on this node is a member and can say more. */
-  join(member: Member): void {
+  join(member: AdminMember): void {
+    const { clock, folder, peers } = this.#parts;
+    const { consensus, identity, metadata, registry: directory } = member;
     this.#member = member;
+    this.#contact = new FirstContact({ clock, metadata, directory });
+    this.#views = new ClusterViews({
+      clock,
+      consensus,
+      metadata,
+      directory,
+      identity,
+      peers,
+      self: () => ({ state: this.#state(), bootId: folder.bootId }),
+    });
   }
 
   beginStop(): void {
@@ -126,27 +143,14 @@ export class CoordinatorAdmin implements AdminPort {
   }
 
   async cluster(timeoutMs: number): Promise<ClusterView> {
-    const member = this.#require();
-    const index = await member.consensus.readBarrier(timeoutMs);
-    const leader = this.#leader();
-    if (leader === null) throw new KvError('NO_LEADER', 'no leader is known; try again shortly');
-    const { metadata, registry, identity, consensus } = member;
-    const disks = metadata.disks().filter(({ state, refs }) => state !== 'gone' || refs > 0);
-    const away = disks.filter(({ disk }) => registry.find(disk) === undefined);
-    const missing = away.reduce((total, { refs }) => total + refs, 0);
-    return {
-      clusterId: identity.clusterId,
-      index,
-      term: consensus.status().term,
-      leader,
-      operatorEpoch: this.operatorEpoch(),
-      members: identity.members.map(({ node, name }) => this.#memberView(member, node, name)),
-      volumes: disks.map((disk) => this.#volumeView(member, disk)),
-      data: {
-        underReplicated: metadata.counters.underReplicated + missing,
-        lost: metadata.counters.lost,
-      },
-    };
+    if (this.#views === null) throw notReady();
+    return this.#views.view(timeoutMs);
+  }
+
+  /** This node's own view as JSON, for another coordinator. @throws KvError `NOT_LEADER`. */
+  async ownClusterView(timeoutMs: number): Promise<string> {
+    if (this.#views === null) throw notReady();
+    return JSON.stringify(await this.#views.own(timeoutMs));
   }
 
   clusterId(): string | null {
@@ -173,18 +177,29 @@ export class CoordinatorAdmin implements AdminPort {
   async transferLeader(request: TransferRequest, timeoutMs: number): Promise<TransferAnswer> {
     const { consensus, identity } = this.#require();
     const status = consensus.status();
+    const target = this.#target(identity, request.to);
+    // A repeat of what has happened already, whatever the term is by now.
+    if (target !== NOBODY && target === status.leader) return this.#led();
     if (request.expectedTerm !== undefined && request.expectedTerm !== status.term) {
       throw new KvError('TERM_CHANGED', `the term is ${status.term} by now: look again first`);
     }
-    const target = this.#target(identity, request.to);
     const progress = status.peers.find(({ node }) => node === target);
-    if (progress !== undefined && status.lastIndex - progress.match > TARGET_LAG_MAX) {
+    const lag = progress === undefined ? 0 : status.lastIndex - progress.match;
+    if (progress?.recovering === true || lag > TARGET_LAG_MAX) {
       throw new KvError('TARGET_BEHIND', 'that member is too far behind to lead');
     }
-    await consensus.transferLeadership(target, timeoutMs);
+    const leader = await consensus.transferLeadership(target, timeoutMs);
+    if (target !== NOBODY && leader !== target) {
+      throw new KvError('TRANSFER_FAILED', 'another member took over; look again');
+    }
+    return this.#led();
+  }
+
+  /** Who leads now. @throws KvError `TRANSFER_FAILED`. */
+  #led(): TransferAnswer {
     const leader = this.#leader();
     if (leader === null) throw new KvError('TRANSFER_FAILED', 'no leader is known; look again');
-    return { leader, term: consensus.status().term };
+    return { leader, term: this.#require().consensus.status().term };
   }
 
   async setVolume(
@@ -222,7 +237,7 @@ export class CoordinatorAdmin implements AdminPort {
     }
   }
 
-  #require(): Member {
+  #require(): AdminMember {
     if (this.#member === null) throw notReady();
     return this.#member;
   }
@@ -239,9 +254,13 @@ export class CoordinatorAdmin implements AdminPort {
 
   #notReadyReason(): string | null {
     if (this.#isStopping) return 'stopping';
-    if (this.#member === null) return `this node is ${this.#parts.bootstrap.state()}`;
+    if (this.#member === null) {
+      const state = this.#parts.bootstrap.state();
+      return state === 'member' ? 'opening its log and state' : `this node is ${state}`;
+    }
     if (this.#member.consensus.status().recovering) return 'recovering its log';
-    return this.#member.consensus.caughtUp() ? null : 'not caught up with a leader yet';
+    if (!this.#member.consensus.caughtUp()) return 'not caught up with a leader yet';
+    return this.#contact?.isMade === true ? null : 'not in contact with the volumes yet';
   }
 
   #leader(): { nodeId: number; name: string } | null {
@@ -254,7 +273,7 @@ export class CoordinatorAdmin implements AdminPort {
     const leader = this.#member?.consensus.status().leader ?? NOBODY;
     if (leader === NOBODY) return null;
     if (leader === this.#member?.identity.node) return `http://${this.#parts.httpAddress}`;
-    const address = this.#parts.peers.peer(leader)?.httpAddress ?? '';
+    const address = this.#parts.peers.fact(leader)?.httpAddress ?? '';
     return address === '' ? null : `http://${address}`;
   }
 
@@ -274,51 +293,10 @@ export class CoordinatorAdmin implements AdminPort {
       throw new KvError('WRONG_NODE', `disk ${disk ?? 0} is not of volume ${name}`);
     throw new KvError('INVALID_ARGUMENT', `no volume is called ${name}`);
   }
-
-  #memberView(member: Member, node: NodeId, name: string): ClusterView['members'][number] {
-    const status = member.consensus.status();
-    const { lastIndex } = status;
-    if (node === member.identity.node) {
-      const own = { state: this.#state(), matchIndex: lastIndex, lag: 0, contactMs: 0 };
-      const { bootId } = this.#parts.folder;
-      return { nodeId: node, name, voter: true, ...own, bootId, version: VERSION };
-    }
-    const facts = this.#parts.peers.peer(node) ?? UNHEARD;
-    const progress = status.peers.find((peer) => peer.node === node);
-    const matchIndex = progress?.match ?? 0;
-    return {
-      nodeId: node,
-      name,
-      voter: true,
-      state: peerState(progress),
-      matchIndex,
-      lag: Math.max(0, lastIndex - matchIndex),
-      contactMs: facts.heardMs,
-      bootId: facts.bootId,
-      version: facts.version,
-    };
-  }
-
-  #volumeView(member: Member, record: DiskRecord): ClusterView['volumes'][number] {
-    const live = member.registry.find(record.disk);
-    return {
-      name: record.volume,
-      disk: record.disk,
-      session: record.session,
-      state: record.state,
-      zone: record.zone,
-      live: live !== undefined,
-      heardMs: live?.heardMs ?? null,
-      refs: record.refs,
-      usedBytes: live?.usedBytes ?? 0,
-      capacityBytes: record.capacityBytes,
-      version: live?.version ?? '',
-    };
-  }
 }
 
 /** The Raft part of a status; that of a node which is no member yet is empty. */
-function logView(member: Member | null) {
+function logView(member: AdminMember | null) {
   if (member === null) return EMPTY_LOG_VIEW;
   const raft = member.consensus.status();
   const applied = member.metadata.appliedIndex;
@@ -347,8 +325,3 @@ const EMPTY_LOG_VIEW = {
   caughtUp: false,
   log_length: 0,
 } as const;
-
-function peerState(progress: PeerStatus | undefined): ClusterView['members'][number]['state'] {
-  if (progress?.recentlyActive !== true) return 'unknown';
-  return progress.recovering ? 'recovering' : 'member';
-}

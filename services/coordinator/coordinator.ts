@@ -96,18 +96,20 @@ export class Coordinator {
     if (identity === null) return;
     const links = this.#connect(identity);
     const introduce = (): Introduction => this.#introduce();
-    this.#member = await Member.open(
+    const member = await Member.open(
       { ...this.#parts, folder: opened.folder, transport: links, introduce },
       this.#settings.options,
       identity,
     );
+    if (signal.aborted) return;
     // Durable before the first vote, so that it needs nobody's leave to come back; and behind the first
     // vote file, so that a member without one has lost it.
     await opened.folder.becomeMember();
+    this.#member = member;
     opened.raft.attach(links);
-    await this.#member.start();
-    opened.admin.join(this.#member);
-    opened.http.serveData(this.#member.gateway);
+    await member.start();
+    opened.admin.join(member);
+    opened.http.serveData(member.gateway);
     this.#parts.logger.info({ node: identity.node, cluster: identity.clusterId }, 'member runs');
   }
 
@@ -117,11 +119,12 @@ export class Coordinator {
     this.#stopping.abort();
     const { clock } = this.#parts;
     const { options } = this.#settings;
-    const opened = this.#require();
+    const opened = this.#opened;
+    // Before there is anything to serve there is nothing to end in good order.
+    if (opened === null) return;
     opened.admin.beginStop();
     opened.http.beginDrain();
-    await this.#member?.beginStop();
-    await sleep(clock, options.shutdownDelayMs);
+    await Promise.all([this.#member?.beginStop(), sleep(clock, options.shutdownDelayMs)]);
     await opened.http.close(DRAIN_MS);
     await this.#member?.stop();
     this.#links?.close();
@@ -146,8 +149,9 @@ export class Coordinator {
       state: () => this.#member?.directoryState() ?? bootstrap.state(),
       members: () => folder.identity?.members ?? [],
       term: () => this.#member?.consensus.status().term ?? 0,
+      clusterView: (timeoutMs) => admin.ownClusterView(timeoutMs),
     });
-    const admin = new CoordinatorAdmin({
+    const admin: CoordinatorAdmin = new CoordinatorAdmin({
       clock,
       folder,
       options,
@@ -165,7 +169,13 @@ export class Coordinator {
       },
       pendingRestart,
       httpAddress: this.#httpAddress(),
-      peers: { peer: (node) => this.#links?.fact(node) },
+      peers: {
+        fact: (node) => this.#links?.fact(node),
+        clusterView: (node, timeoutMs) => {
+          if (this.#links === null) return Promise.reject(notReady());
+          return this.#links.clusterView(node, timeoutMs);
+        },
+      },
     });
     const http = await startHttpServer(
       { metrics, logger, clock, random },

@@ -23,6 +23,8 @@ export class FakeConsensus implements Consensus {
   barriers = 0;
   leader: NodeId = nodeId(1);
   role: RaftStatus['role'] = 'leader';
+  /** What a leader knows of its followers. */
+  peers: RaftStatus['peers'] = [];
   readonly proposed: Uint8Array[] = [];
   readonly #held: Uint8Array[] = [];
   readonly #listeners: ((status: RaftStatus) => void)[] = [];
@@ -89,7 +91,7 @@ export class FakeConsensus implements Consensus {
       recovering: false,
       transferTarget: nodeId(0),
       leaderContactTicks: 0,
-      peers: [],
+      peers: this.peers,
     };
   }
 

@@ -85,6 +85,7 @@ async function start(names: Names, { ordinal, bootId = 1, isDirect, isInDns }: S
     state: () => 'member',
     members: () => members,
     term: () => 7,
+    clusterView: async (timeoutMs) => `view within ${timeoutMs}`,
   });
   const server = await startRpcServer(
     { logger: silentLogger },
@@ -321,6 +322,28 @@ describe('peer links', () => {
     const reply = await callUnary(RaftMethods.probe, `127.0.0.1:${a.port}`, request, 5000);
     expect(reply).toMatchObject({ state: 'member', term: 7, hello: { name: 'coord-0', from: 1 } });
     expect(reply.members).toHaveLength(3);
+  });
+});
+
+describe('the view of the cluster', () => {
+  test('comes from the member that is asked, and not from one that is away', async () => {
+    const [a, b] = await pair();
+    expect(await a.links.clusterView(b.node, 1000)).toBe('view within 750');
+    await expect(a.links.clusterView(nodeId(3), 1000)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+  });
+
+  test('is for members only', async () => {
+    const [a] = await pair();
+    const hello = { ...helloTo(a.introduce(), 1), clusterId: 'f'.repeat(32) };
+    const asked = callUnary(
+      RaftMethods.clusterView,
+      `127.0.0.1:${a.port}`,
+      { hello, timeoutMs: 100 },
+      1000,
+    );
+    await expect(asked).rejects.toMatchObject({ code: 'WRONG_CLUSTER' });
   });
 });
 

@@ -30,6 +30,8 @@ import { decodeMessage } from './raft-codec.ts';
 
 /** A piece is written and perhaps synced before it is answered. */
 const CHUNK_TIMEOUT_MS = 5000;
+/** The other end is told to answer before this end gives up. */
+const VIEW_MARGIN_MS = 250;
 
 export interface PeerLinksOptions {
   readonly identity: Identity;
@@ -100,9 +102,24 @@ export class PeerLinks implements Transport {
     }
   }
 
+  /** The view of `node`, if it leads. @throws KvError `UNAVAILABLE`, `NOT_LEADER`, `DEADLINE_EXCEEDED`. */
+  async clusterView(node: NodeId, timeoutMs: number): Promise<string> {
+    const address = this.#remoteOf(node);
+    const request = {
+      hello: helloTo(this.#components.introduce(), node),
+      timeoutMs: Math.max(1, Math.floor(timeoutMs) - VIEW_MARGIN_MS),
+    };
+    const { json } = await callUnary(RaftService.clusterView, address, request, timeoutMs);
+    return json;
+  }
+
+  /** The name of the member that says this hello. @throws KvError of the hello's check. */
+  admit(hello: Hello | undefined): string {
+    return this.#identify(hello).member.name;
+  }
+
   async sendSnapshotChunk(chunk: SnapshotChunk): Promise<SnapshotProgress> {
-    const address = this.#peers.get(chunk.to)?.link.remote ?? null;
-    if (address === null) throw new KvError('UNAVAILABLE', `node ${chunk.to} is not connected`);
+    const address = this.#remoteOf(chunk.to);
     const { point, totalBytes, fileCrc, offset } = chunk;
     const request: SnapshotChunkRequest = {
       hello: helloTo(this.#components.introduce(), chunk.to),
@@ -198,6 +215,13 @@ export class PeerLinks implements Transport {
     } catch (error) {
       throw this.#refused(error, peer.member.name);
     }
+  }
+
+  /** @throws KvError `UNAVAILABLE`. */
+  #remoteOf(node: NodeId): string {
+    const address = this.#peers.get(node)?.link.remote ?? null;
+    if (address === null) throw new KvError('UNAVAILABLE', `node ${node} is not connected`);
+    return address;
   }
 
   /** The member that says this hello; remembers its boot. */

@@ -34,6 +34,7 @@ async function serve(state: string, termNow: number): Promise<string> {
     state: () => state,
     members: () => [{ node: nodeId(2), name: 'coord-1', address: 'coord-1:5001' }],
     term: () => termNow,
+    clusterView: async (timeoutMs) => `view within ${timeoutMs}`,
   });
   server = await startRpcServer(
     { logger: silentLogger },

@@ -6,6 +6,8 @@
 import { KvError } from '../../common/errors.ts';
 import type { Member } from '../../consensus/transport.ts';
 import {
+  type ClusterViewReply,
+  type ClusterViewRequest,
   type ProbeReply,
   type ProbeRequest,
   type RaftFrame,
@@ -23,6 +25,8 @@ export interface RaftServiceComponents {
   /** As durable in the folder; none while it is empty. */
   readonly members: () => readonly Member[];
   readonly term: () => number;
+  /** This node's view of the cluster as JSON. @throws KvError `NOT_LEADER`, `NO_LEADER`. */
+  readonly clusterView: (timeoutMs: number) => Promise<string>;
 }
 
 export class RaftService {
@@ -45,6 +49,7 @@ export class RaftService {
       unary(RaftMethods.sendSnapshotChunk, (request) =>
         this.#links === null ? Promise.reject(notReady()) : this.#links.receiveChunk(request),
       ),
+      unary(RaftMethods.clusterView, (request) => this.#view(request)),
     ];
   }
 
@@ -52,6 +57,12 @@ export class RaftService {
     if (this.#links !== null) return this.#links.accept(outgoing);
     outgoing.close(notReady());
     return { onMessage: () => undefined, onClosed: () => undefined };
+  }
+
+  async #view({ hello, timeoutMs }: ClusterViewRequest): Promise<ClusterViewReply> {
+    if (this.#links === null) throw notReady();
+    this.#links.admit(hello);
+    return { json: await this.#components.clusterView(timeoutMs) };
   }
 
   /** Any coordinator may ask, of another cluster too: that is what it wants to find out. */

@@ -111,6 +111,19 @@ export interface SnapshotChunkReply {
   staged: boolean;
 }
 
+export interface ClusterViewRequest {
+  hello:
+    | Hello
+    | undefined;
+  /** How long the leader may take to confirm that it still leads. */
+  timeoutMs: number;
+}
+
+export interface ClusterViewReply {
+  /** The body of GET /admin/cluster: its JSON is the contract, here as for operators. */
+  json: string;
+}
+
 function createBaseRaftFrame(): RaftFrame {
   return { hello: undefined, messages: [] };
 }
@@ -861,6 +874,109 @@ export const SnapshotChunkReply: MessageFns<SnapshotChunkReply> = {
   },
 };
 
+function createBaseClusterViewRequest(): ClusterViewRequest {
+  return { hello: undefined, timeoutMs: 0 };
+}
+
+export const ClusterViewRequest: MessageFns<ClusterViewRequest> = {
+  encode(message: ClusterViewRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hello !== undefined) {
+      Hello.encode(message.hello, writer.uint32(10).fork()).join();
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(16).uint32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClusterViewRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClusterViewRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hello = Hello.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.timeoutMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseClusterViewReply(): ClusterViewReply {
+  return { json: "" };
+}
+
+export const ClusterViewReply: MessageFns<ClusterViewReply> = {
+  encode(message: ClusterViewReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.json !== "") {
+      writer.uint32(10).string(message.json);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClusterViewReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClusterViewReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.json = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 export type RaftService = typeof RaftService;
 export const RaftService = {
   /**
@@ -896,6 +1012,19 @@ export const RaftService = {
     responseSerialize: (value: SnapshotChunkReply): Buffer => Buffer.from(SnapshotChunkReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): SnapshotChunkReply => SnapshotChunkReply.decode(value),
   },
+  /**
+   * The leader's view of the cluster at a ReadIndex, for a coordinator that was asked for it and does
+   * not lead. NOT_LEADER from one that does not lead either.
+   */
+  clusterView: {
+    path: "/minikv.Raft/ClusterView" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ClusterViewRequest): Buffer => Buffer.from(ClusterViewRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ClusterViewRequest => ClusterViewRequest.decode(value),
+    responseSerialize: (value: ClusterViewReply): Buffer => Buffer.from(ClusterViewReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ClusterViewReply => ClusterViewReply.decode(value),
+  },
 } as const;
 
 export interface RaftServer extends UntypedServiceImplementation {
@@ -908,6 +1037,11 @@ export interface RaftServer extends UntypedServiceImplementation {
   probe: handleUnaryCall<ProbeRequest, ProbeReply>;
   /** One piece of a snapshot; answered once the piece is written. Resumes where `held_bytes` says. */
   sendSnapshotChunk: handleUnaryCall<SnapshotChunkRequest, SnapshotChunkReply>;
+  /**
+   * The leader's view of the cluster at a ReadIndex, for a coordinator that was asked for it and does
+   * not lead. NOT_LEADER from one that does not lead either.
+   */
+  clusterView: handleUnaryCall<ClusterViewRequest, ClusterViewReply>;
 }
 
 export interface RaftClient extends Client {
@@ -946,6 +1080,25 @@ export interface RaftClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SnapshotChunkReply) => void,
+  ): ClientUnaryCall;
+  /**
+   * The leader's view of the cluster at a ReadIndex, for a coordinator that was asked for it and does
+   * not lead. NOT_LEADER from one that does not lead either.
+   */
+  clusterView(
+    request: ClusterViewRequest,
+    callback: (error: ServiceError | null, response: ClusterViewReply) => void,
+  ): ClientUnaryCall;
+  clusterView(
+    request: ClusterViewRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ClusterViewReply) => void,
+  ): ClientUnaryCall;
+  clusterView(
+    request: ClusterViewRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ClusterViewReply) => void,
   ): ClientUnaryCall;
 }
 
