@@ -29,6 +29,7 @@ import { GatewayCore } from './gateway-core.ts';
 import { RegistryService } from './grpc/registry-service.ts';
 import { AdvanceJob } from './jobs/advance.ts';
 import { Reaper } from './jobs/reaper.ts';
+import { Reconcile } from './jobs/reconcile.ts';
 import { Repair } from './jobs/repair.ts';
 import { Wipe } from './jobs/wipe.ts';
 import { ReplicatedMetadata } from './metadata-machine.ts';
@@ -220,6 +221,7 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
     part('committer', committer),
     part('advance', advance),
     part('reaper', new Reaper(shared)),
+    part('reconcile', new Reconcile(shared)),
     part('repair', new Repair(shared, options)),
     part('wipe', new Wipe(shared)),
   ];

@@ -20,11 +20,11 @@ import type { SnapshotSource, StateMachine } from '../consensus/state-machine.ts
 import type { Disk } from '../disk/disk.ts';
 import { MetadataState } from '../metadata/apply.ts';
 import { decodeCommand } from '../metadata/command-codec.ts';
-import { keyOfThinKey, queueFrom, queueRowOf, TABLE } from '../metadata/keys.ts';
+import { TABLE } from '../metadata/keys.ts';
 import type { Applied, AskAnswer, Counters } from '../metadata/machine.ts';
-import { decodeThin } from '../metadata/record-codec.ts';
 import type {
   ClusterRecord,
+  Copy,
   DiskRecord,
   GarbageRow,
   Marks,
@@ -40,7 +40,8 @@ import { LevelMetadataStore } from './level-metadata-store.ts';
 import { Flusher } from './metadata-flusher.ts';
 import { MetadataFolder } from './metadata-folder.ts';
 import { listPage } from './metadata-listing.ts';
-import type { Decision, Metadata } from './metadata-port.ts';
+import type { Decision, Metadata, RecordScan, ScannedRecord } from './metadata-port.ts';
+import { scanGarbage, scanRecords, scanThin } from './metadata-scans.ts';
 import { readSnapshot, writeSnapshot } from './metadata-snapshot.ts';
 import { OutcomeWaiters } from './outcome-waiters.ts';
 import type { TableRow } from './table-rows.ts';
@@ -169,6 +170,10 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     return this.#content.state.record(key);
   }
 
+  suspects(key: Uint8Array): readonly Copy[] {
+    return this.#content.state.suspects(key);
+  }
+
   outcome(txnId: TxnId): TxnOutcome | undefined {
     return this.#content.state.outcome(txnId);
   }
@@ -268,17 +273,21 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     );
   }
 
-  async reclaimable(disk: DiskId, limit: number): Promise<readonly GarbageRow[]> {
-    const first = queueFrom(disk, logIndex(0));
-    const end = queueFrom(disk, this.#content.state.marks.reclaim);
-    const rows = await this.#rows(first, end, limit);
-    return rows.map(([key]) => queueRowOf(disk, key));
+  reclaimable(disk: DiskId, limit: number): Promise<readonly GarbageRow[]> {
+    const { store, state } = this.#content;
+    return scanGarbage(store.view(TABLE.queue), { disk, reclaim: state.marks.reclaim, limit });
   }
 
-  async thin(after: Uint8Array | null, limit: number): Promise<readonly ThinRow[]> {
-    const first = Uint8Array.of(TABLE.thin, ...(after === null ? [] : [...after, 0]));
-    const rows = await this.#rows(first, Uint8Array.of(TABLE.thin + 1), limit);
-    return rows.map(([key, value]) => decodeThin(keyOfThinKey(key), value));
+  thin(after: Uint8Array | null, limit: number): Promise<readonly ThinRow[]> {
+    return scanThin(this.#content.store.view(TABLE.thin), { after, limit });
+  }
+
+  async records(scan: RecordScan): Promise<readonly ScannedRecord[]> {
+    if (this.flushed.index < scan.minIndex) await this.flush();
+    if (this.flushed.index < scan.minIndex) {
+      throw new KvError('NOT_READY', `the state of index ${scan.minIndex} is not on disk yet`);
+    }
+    return scanRecords(this.#content.store.view(), scan);
   }
 
   /** Flushes what may be flushed and closes. */
@@ -287,15 +296,6 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     await flusher.flush();
     await flusher.stop();
     await store.close();
-  }
-
-  async #rows(first: Uint8Array, end: Uint8Array, limit: number): Promise<readonly TableRow[]> {
-    const view = this.#content.store.view(first[0]);
-    try {
-      return await view.range(first, end, limit);
-    } finally {
-      await view.close();
-    }
   }
 
   #adopt({ store, state, meta }: OpenedContent): Content {

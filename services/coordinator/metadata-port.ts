@@ -5,10 +5,30 @@
  */
 import type { DiskId, LogIndex, TxnId } from '../common/ids.ts';
 import type { Applied, MetadataQueries } from '../metadata/machine.ts';
-import type { GarbageRow, ThinRow, TxnOutcome, Undecided } from '../metadata/records.ts';
+import type {
+  GarbageRow,
+  ThinRow,
+  TxnOutcome,
+  Undecided,
+  ValueRecord,
+} from '../metadata/records.ts';
 import type { ListRequest, Page } from './gateway.ts';
 
 export type Decision = TxnOutcome | Undecided;
+
+/** A record of a scan; `rowKey` is where the scan goes on behind it. */
+export interface ScannedRecord {
+  readonly rowKey: Uint8Array;
+  readonly key: Uint8Array;
+  readonly value: ValueRecord;
+}
+
+export interface RecordScan {
+  /** Row key to go on behind; null: from the first record. */
+  readonly after: Uint8Array | null;
+  readonly limit: number;
+  readonly minIndex: LogIndex;
+}
 
 export interface Metadata extends MetadataQueries {
   readonly appliedIndex: LogIndex;
@@ -31,6 +51,11 @@ export interface Metadata extends MetadataQueries {
   reclaimable(disk: DiskId, limit: number): Promise<readonly GarbageRow[]>;
   /** Thin keys after `after` (exclusive; null: from the start). */
   thin(after: Uint8Array | null, limit: number): Promise<readonly ThinRow[]>;
+  /**
+   * Records in the order of their row keys, as a flush at `minIndex` or later holds them: what was
+   * written since may be missing. @throws KvError `NOT_READY` while no such flush can be made.
+   */
+  records(scan: RecordScan): Promise<readonly ScannedRecord[]>;
   /** Bytes of state not yet flushed; for back-pressure and metrics. */
   readonly unflushedBytes: number;
 }

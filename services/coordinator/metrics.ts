@@ -2,6 +2,7 @@
 
 import type { Clock } from '../common/clock.ts';
 import type { Consensus } from '../consensus/types.ts';
+import type { DiskRecord } from '../metadata/records.ts';
 import {
   type CounterMetric,
   type HistogramMetric,
@@ -36,6 +37,9 @@ export interface JobMetrics {
   readonly copiesRepaired: CounterMetric;
   readonly bytesRepaired: CounterMetric;
   readonly copiesReclaimed: CounterMetric;
+  /** Copies that a reconcile asked about, and those that their disk lacked or had bad. */
+  readonly copiesChecked: CounterMetric;
+  readonly copiesMissing: CounterMetric;
 }
 
 export interface CoordinatorMetrics extends WriteMetrics, ReadMetrics, RegistryMetrics, JobMetrics {
@@ -67,6 +71,14 @@ export function coordinatorMetrics(metrics: Metrics): CoordinatorMetrics {
     copiesRepaired: metrics.counter('minikv_copies_repaired_total', 'Copies made by repair.'),
     bytesRepaired: metrics.counter('minikv_repaired_bytes_total', 'Bytes copied by repair.'),
     copiesReclaimed: metrics.counter('minikv_copies_reclaimed_total', 'Garbage copies dropped.'),
+    copiesChecked: metrics.counter(
+      'minikv_copies_checked_total',
+      'Copies that volumes were asked about after an unclean start.',
+    ),
+    copiesMissing: metrics.counter(
+      'minikv_copies_missing_total',
+      'Copies that were absent or bad when asked about after an unclean start.',
+    ),
   };
 }
 
@@ -98,6 +110,11 @@ export function sampleCoordinator(metrics: Metrics, sources: SampledSources): vo
     ],
     ['minikv_lost_keys', 'Keys without any good copy.', () => metadata.counters.lost],
     ['minikv_garbage_copies', 'Copies that wait to be dropped.', () => metadata.counters.garbage],
+    [
+      'minikv_unreconciled_disks',
+      'Disks whose copies are still looked for after an unclean start.',
+      () => metadata.disks().filter(isUnreconciled).length,
+    ],
     ['minikv_volume_bytes', 'Bytes used on live volumes.', () => sum((volume) => volume.usedBytes)],
     [
       'minikv_volume_free_bytes',
@@ -146,5 +163,7 @@ export function sampleCoordinator(metrics: Metrics, sources: SampledSources): vo
   consensus.onLeadership(showRole);
 }
 
+const isUnreconciled = ({ reconciled, state }: DiskRecord): boolean =>
+  !reconciled && state !== 'gone';
 const roleName = (role: string): string => (role === 'pre-candidate' ? 'candidate' : role);
 const finite = (value: number): number => (Number.isFinite(value) ? value : -1);

@@ -266,6 +266,31 @@ describe('requests', () => {
     expect(await slow).toBe('DEADLINE_EXCEEDED');
   });
 
+  test('what a disk says of copies names its session; a reply that is not understood says nothing', async () => {
+    const { clock, end, connect, streams } = setUp();
+    connect();
+    const other = copyId('3'.repeat(32));
+    const check = async (value: { disk: number; conditions: number[] }): Promise<unknown> => {
+      const asked = streams.check(diskId(1), [COPY, other]).catch((error: unknown) => error);
+      await clock.flush();
+      end().reply({ $case: 'conditions', value: { session: 6, ...value } });
+      return asked;
+    };
+    expect(await check({ disk: 1, conditions: [2, 1] })).toEqual({
+      session: 6,
+      conditions: ['bad', 'absent'],
+    });
+    const body = end().requests[0]?.body;
+    expect(body?.$case === 'checkCopies' ? body.value.copyIds.map(hexOf) : []).toEqual([
+      COPY,
+      other,
+    ]);
+    const nonsense = expect.objectContaining({ code: 'INTERNAL' });
+    expect(await check({ disk: 1, conditions: [0, 3] })).toEqual(nonsense);
+    expect(await check({ disk: 1, conditions: [0] })).toEqual(nonsense);
+    expect(await check({ disk: 2, conditions: [0, 0] })).toEqual(nonsense);
+  });
+
   test('a pull names its source', async () => {
     const { clock, end, connect, streams } = setUp();
     connect();

@@ -7,7 +7,14 @@ import { KvError } from '../common/errors.ts';
 import { bytesOfHex, type CopyId, type DiskId, diskId, session } from '../common/ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../common/units.ts';
 import { type SettleAction, SettleBatch } from './settle-batch.ts';
-import type { FetchResult, VolumeClient, VolumeDirectory, VoteResult } from './volume-port.ts';
+import type {
+  CheckResult,
+  CopyCondition,
+  FetchResult,
+  VolumeClient,
+  VolumeDirectory,
+  VoteResult,
+} from './volume-port.ts';
 import { type ReplyBody, VolumeStream, type VolumeStreamComponents } from './volume-stream.ts';
 
 export interface StreamsComponents extends VolumeStreamComponents {
@@ -17,14 +24,18 @@ export interface StreamsComponents extends VolumeStreamComponents {
 /** Last bounds; whoever asks looks for stalls much earlier. */
 const WRITE_TIMEOUT_MS = 30 * SECOND_MS;
 const SETTLE_TIMEOUT_MS = 10 * SECOND_MS;
+const CHECK_TIMEOUT_MS = 10 * SECOND_MS;
 const PULL_TIMEOUT_MS = 10 * MINUTE_MS;
-/** About what a request weighs besides its data. */
+/** About what a request weighs besides its data, and each id that it names. */
 const REQUEST_BYTES = 128;
+const ID_BYTES = 18;
 
 const ACTIONS = { finalize: 1, discard: 2, drop: 3 } as const satisfies Record<
   SettleAction,
   number
 >;
+
+const CONDITIONS: readonly CopyCondition[] = ['sound', 'absent', 'bad'];
 
 export class VolumeStreams implements VolumeClient {
   readonly #components: StreamsComponents;
@@ -140,6 +151,20 @@ export class VolumeStreams implements VolumeClient {
     return voteOf(disk, await this.#stream(disk).request(body, bytes, PULL_TIMEOUT_MS));
   }
 
+  async check(disk: DiskId, copyIds: readonly CopyId[]): Promise<CheckResult> {
+    const value = { copyIds: copyIds.map(wireId) };
+    const body = { $case: 'checkCopies', value } as const;
+    const bytes = copyIds.length * ID_BYTES + REQUEST_BYTES;
+    const reply = await this.#stream(disk).request(body, bytes, CHECK_TIMEOUT_MS);
+    if (reply.$case !== 'conditions' || reply.value.disk !== disk) throw unexpected(disk, reply);
+    const conditions = reply.value.conditions.map((code) => CONDITIONS[code]);
+    // A missing word is no word: nothing may be concluded from a reply that is not understood.
+    if (conditions.length !== copyIds.length || conditions.includes(undefined)) {
+      throw unexpected(disk, reply);
+    }
+    return { session: session(reply.value.session), conditions: conditions.filter(isSaid) };
+  }
+
   async #settleAll(
     disk: DiskId,
     action: SettleAction,
@@ -147,7 +172,7 @@ export class VolumeStreams implements VolumeClient {
   ): Promise<readonly boolean[]> {
     const value = { action: ACTIONS[action], copyIds: copyIds.map(wireId) };
     const body = { $case: 'settle', value } as const;
-    const bytes = copyIds.length * 18 + REQUEST_BYTES;
+    const bytes = copyIds.length * ID_BYTES + REQUEST_BYTES;
     const reply = await this.#stream(disk).request(body, bytes, SETTLE_TIMEOUT_MS);
     if (reply.$case !== 'settled' || reply.value.results.length !== copyIds.length) {
       throw unexpected(disk, reply);
@@ -186,6 +211,9 @@ const wire = (bytes: Uint8Array): Buffer =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 const wireId = (hex: string): Buffer => wire(bytesOfHex(hex));
+
+const isSaid = (condition: CopyCondition | undefined): condition is CopyCondition =>
+  condition !== undefined;
 
 function voteOf(disk: DiskId, reply: ReplyBody): VoteResult {
   if (reply.$case !== 'vote') throw unexpected(disk, reply);

@@ -45,6 +45,15 @@ export interface FetchResult {
   readonly sizeBytes: number;
 }
 
+/** What a disk says of one copy. `bad`: there, and known unsound. */
+export type CopyCondition = 'sound' | 'absent' | 'bad';
+
+/** Conditions in the order asked, as the disk sees them in `session`. */
+export interface CheckResult {
+  readonly session: Session;
+  readonly conditions: readonly CopyCondition[];
+}
+
 /** Every call rejects with a KvError: `UNAVAILABLE` when the stream is away or breaks, or the volume's code. */
 export interface VolumeClient {
   stageChunk(
@@ -101,4 +110,6 @@ export interface VolumeClient {
       readonly sourceCopyId: CopyId;
     },
   ): Promise<VoteResult>;
+  /** At most 1000 copies; nothing is changed. */
+  check(disk: DiskId, copyIds: readonly CopyId[]): Promise<CheckResult>;
 }

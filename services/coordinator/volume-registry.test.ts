@@ -48,13 +48,13 @@ class Volume {
     this.send({ $case: 'hello', value: { ...value, ...more } });
   }
 
-  register(boots: number, nonce = `${this.name}-${boots}`): void {
+  register(boots: number, nonce = `${this.name}-${boots}`, clean = true): void {
     const value = {
       disk: this.disk,
       name: this.name,
       boots,
       nonce,
-      clean: true,
+      clean,
       capacityBytes: 10,
     };
     this.send({ $case: 'register', value });
@@ -179,6 +179,40 @@ describe('registration', () => {
       'IDENTITY_MISMATCH',
       'STALE_SESSION',
     ]);
+  });
+
+  test('an older image learns which starts it does not know, unless one of them runs', async () => {
+    const { clock, service, join } = setUp();
+    const running = await join('v1', 0, 7);
+    const image = new Volume(service, 'v1');
+    image.disk = running.disk;
+    image.hello();
+    image.register(3, 'image');
+    await clock.flush();
+    const refused = { code: 'STALE_SESSION', laterBoots: 0 };
+    expect(image.last('refused')).toMatchObject({ value: refused });
+    running.events.onClosed(new Error('gone'));
+    image.register(3, 'image');
+    await clock.flush();
+    expect(image.last('refused')).toMatchObject({ value: { ...refused, laterBoots: 7 } });
+    image.register(8, 'image', false);
+    await clock.flush();
+    expect(image.last('registered')).toMatchObject({ value: { disk: 1, reconcile: true } });
+  });
+
+  test('an unclean start is told to ask about its copies, until the disk is reconciled', async () => {
+    const { clock, consensus, join } = setUp();
+    const volume = await join('v1');
+    expect(volume.last('registered')).toMatchObject({ value: { reconcile: false } });
+    volume.register(2, 'crashed', false);
+    await clock.flush();
+    const body = volume.last('registered');
+    expect(body).toMatchObject({ value: { reconcile: true } });
+    const now = session(body?.$case === 'registered' ? body.value.session : 0);
+    consensus.apply({ kind: 'reconciled', disk: diskId(1), session: now });
+    volume.register(2, 'crashed', false);
+    await clock.flush();
+    expect(volume.last('registered')).toMatchObject({ value: { session: now, reconcile: false } });
   });
 
   test('a stream of another cluster, or one without hello, is closed', () => {
@@ -336,6 +370,16 @@ describe('questions', () => {
     ask(volume, fence - 1);
     expect(volume.last('answers')).toMatchObject({ value: { answers: [{ verdict: 2 }] } });
     expect(hints()).toBe(1);
+  });
+
+  test('about a copy whose owner cannot be read nothing is permitted', async () => {
+    const { consensus, metadata, join } = setUp();
+    const volume = await join('v1');
+    const fence = metadata.appliedIndex;
+    consensus.apply({ kind: 'advance', fence, reclaim: fence, forget: logIndex(0), timeMs: 0 });
+    const unread = { copyId: COPY, txnId: Buffer.alloc(16), owner: Buffer.alloc(0) };
+    volume.send({ $case: 'questions', value: { questions: [unread] } });
+    expect(volume.last('answers')).toMatchObject({ value: { answers: [{ verdict: 3 }] } });
   });
 
   test('are not answered by a state older than the session', async () => {

@@ -377,6 +377,46 @@ describe('Register and SetDisk', () => {
     expect(w.apply(boot)).toEqual(accepted);
   });
 
+  test('an unclean start, or one that does not follow the last known, owes a reconcile', () => {
+    const w = world(1);
+    const reconciled = (): boolean | undefined => w.state.disk(diskId(1))?.reconciled;
+    const start = (boots: number, clean: boolean): void => {
+      w.apply(registerOf({ disk: 1, boots, nonce: `boot ${boots}`, clean }));
+    };
+    const done = (): void => {
+      const session = w.state.disk(diskId(1))?.session;
+      if (session !== undefined) w.apply({ kind: 'reconciled', disk: diskId(1), session });
+    };
+    expect(reconciled()).toBe(true);
+    start(2, true);
+    expect(reconciled()).toBe(true);
+    start(3, false);
+    expect(reconciled()).toBe(false);
+    // What an unclean start owes outlives clean ones.
+    start(4, true);
+    expect(reconciled()).toBe(false);
+    done();
+    expect(reconciled()).toBe(true);
+    start(6, true);
+    expect(reconciled()).toBe(false);
+    done();
+    w.apply({ kind: 'reconciled', disk: diskId(9), session: w.state.disk(diskId(1))!.session });
+    expect(w.state.disk(diskId(9))).toBeUndefined();
+  });
+
+  test('what is reconciled is said of one session, and a retry of Register changes nothing', () => {
+    const w = world(1);
+    const boot = registerOf({ disk: 1, boots: 2, nonce: 'b', clean: false });
+    w.apply(boot);
+    const old = w.state.disk(diskId(1))!.session;
+    w.apply({ kind: 'reconciled', disk: diskId(1), session: old });
+    w.apply(boot);
+    expect(w.state.disk(diskId(1))?.reconciled).toBe(true);
+    w.apply(registerOf({ disk: 1, boots: 3, nonce: 'c', clean: false }));
+    w.apply({ kind: 'reconciled', disk: diskId(1), session: old });
+    expect(w.state.disk(diskId(1))?.reconciled).toBe(false);
+  });
+
   test.each([
     ['unknown-disk', { disk: 9 }],
     ['other-volume', { disk: 1, volume: 'stranger' }],

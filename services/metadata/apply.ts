@@ -7,13 +7,14 @@ import type { CopyId, DiskId, LogIndex, TxnId } from '../common/ids.ts';
 import type { Command } from './commands.ts';
 import { applyCommit } from './commit.ts';
 import { RowDigest } from './digest.ts';
-import { applyRegister, applySetDisk } from './disks.ts';
+import { applyReconciled, applyRegister, applySetDisk } from './disks.ts';
 import type { Applied, AskAnswer, Counters, MetadataMachine, RegisterResult } from './machine.ts';
 import { applyAdvance, applyInitCluster, applyOperatorEpoch, applyPin } from './marks.ts';
 import { applyMove, applySuspect } from './move.ts';
 import { isSameCopy } from './record-table.ts';
 import type {
   ClusterRecord,
+  Copy,
   DiskRecord,
   Marks,
   TxnOutcome,
@@ -79,6 +80,9 @@ export class MetadataState implements MetadataMachine {
       case 'set-disk':
         applySetDisk(small, command);
         return;
+      case 'reconciled':
+        applyReconciled(small, command);
+        return;
       case 'advance':
         applyAdvance(this.#state, index, command);
         return;
@@ -114,6 +118,11 @@ export class MetadataState implements MetadataMachine {
 
   record(key: Uint8Array): ValueRecord | undefined {
     return this.#state.records.locate(key).value;
+  }
+
+  suspects(key: Uint8Array): readonly Copy[] {
+    const { records } = this.#state;
+    return records.suspects(records.locate(key));
   }
 
   outcome(txnId: TxnId): TxnOutcome | undefined {

@@ -1,6 +1,6 @@
 /**
- * Commands and rows read back as they were written, today and from the golden files of version 1:
- * those never change, a new version gets files of its own. Anything else is refused, never misread.
+ * Commands and rows read back as they were written, today and from the golden files of each version:
+ * a line of those never changes, a new version of a row gets a line in a file of its own. Anything else is refused, never misread.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
@@ -123,6 +123,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     redirectKey: 'ab',
   },
   'set-operator-epoch': { kind: 'set-operator-epoch', epoch: 2 ** 50 + 1 },
+  reconciled: { kind: 'reconciled', disk: diskId(4), session: session(2 ** 33) },
 };
 
 const index = logIndex(17);
@@ -152,6 +153,7 @@ const disk = {
   zone: 'east',
   capacityBytes: 2 ** 41,
   refs: 12,
+  reconciled: false,
 };
 const marks = {
   fence: logIndex(4),
@@ -218,13 +220,13 @@ describe('commands', () => {
   test('an unknown version, an unknown kind and left-over bytes are refused', () => {
     const pin = encodeCommand({ kind: 'pin', id: 'x' });
     expect(() => decodeCommand(Uint8Array.of(2, ...pin.subarray(1)))).toThrow(/version 2/);
-    expect(() => decodeCommand(Uint8Array.of(1, 12, ...pin.subarray(2)))).toThrow(/code 12/);
+    expect(() => decodeCommand(Uint8Array.of(1, 13, ...pin.subarray(2)))).toThrow(/code 13/);
     expect(() => decodeCommand(Uint8Array.of(...pin, 0))).toThrow(/left over/);
   });
 
   test('any bytes are a command or CORRUPT', () => {
     const headed = fc
-      .tuple(fc.nat({ max: 12 }), fc.uint8Array({ maxLength: 200 }))
+      .tuple(fc.nat({ max: 13 }), fc.uint8Array({ maxLength: 200 }))
       .map(([kind, rest]) => Uint8Array.of(1, kind, ...rest));
     fc.assert(
       fc.property(fc.oneof(fc.uint8Array(), headed), (bytes) => {
@@ -250,19 +252,24 @@ describe('commands', () => {
 });
 
 describe('rows', () => {
-  const files = golden('rows-v1.txt');
+  const files = new Map([...golden('rows-v1.txt'), ...golden('rows-v2.txt')]);
   test.each(Object.entries(ROWS))(
-    '%s has the bytes of version 1',
+    '%s has the bytes of its newest version',
     (name, [bytes, decode, read]) => {
       expect(hexOf(bytes)).toBe(hexOf(files.get(name) ?? new Uint8Array(0)));
       expect(decode(files.get(name) ?? new Uint8Array(0))).toEqual(read);
     },
   );
 
+  test('a disk of version 1 owes no reconcile', () => {
+    const old = golden('rows-v1.txt').get('disk') ?? new Uint8Array(0);
+    expect(codec.decodeDisk(old)).toEqual({ ...disk, reconciled: true });
+  });
+
   test.each(Object.entries(ROWS))('%s of another version is refused', (_name, [bytes, decode]) => {
     const other = bytes.slice();
-    other[0] = 2;
-    expect(() => decode(other)).toThrow(/version 2/);
+    other[0] = 3;
+    expect(() => decode(other)).toThrow(/version 3/);
     expect(() => decode(bytes.subarray(0, -1))).toThrow(KvError);
     expect(() => decode(Uint8Array.of(...bytes, 0))).toThrow(/left over/);
   });

@@ -50,6 +50,7 @@ const KINDS: readonly Command['kind'][] = [
   'unpin',
   'init-cluster',
   'set-operator-epoch',
+  'reconciled',
 ];
 const CONDITIONS: readonly (Condition['kind'] | 'none')[] = [
   'none',
@@ -111,6 +112,14 @@ const CODECS: { readonly [K in Command['kind']]: Codec<Extract<Command, { kind: 
   'set-operator-epoch': {
     write: (out, command) => out.u64(command.epoch),
     read: (from) => ({ kind: 'set-operator-epoch', epoch: from.u64() }),
+  },
+  reconciled: {
+    write: (out, command) => out.u32(command.disk).u64(command.session),
+    read: (from) => ({
+      kind: 'reconciled',
+      disk: from.u32() as DiskId,
+      session: from.u64() as Session,
+    }),
   },
 };
 

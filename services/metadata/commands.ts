@@ -100,6 +100,13 @@ export interface Register {
   readonly capacityBytes: number;
 }
 
+/** Every copy named before `session` was found on its disk or is suspect by now. */
+export interface Reconciled {
+  readonly kind: 'reconciled';
+  readonly disk: DiskId;
+  readonly session: Session;
+}
+
 export interface SetDisk {
   readonly kind: 'set-disk';
   readonly disk: DiskId;
@@ -157,4 +164,5 @@ export type Command =
   | Pin
   | Unpin
   | InitCluster
-  | SetOperatorEpoch;
+  | SetOperatorEpoch
+  | Reconciled;

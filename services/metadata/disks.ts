@@ -1,9 +1,10 @@
 /**
  * Disks and their sessions. A number is given once; Gone is final; a session is the index of the
- * newest accepted Register, so accepting one ends every vote of the session before it.
+ * newest accepted Register, so accepting one ends every vote of the session before it. A start that was
+ * unclean, or is not the one after the last known, may have lost copies: the disk is to be reconciled.
  */
 import { diskId, type LogIndex, session } from '../common/ids.ts';
-import type { Register, SetDisk } from './commands.ts';
+import type { Reconciled, Register, SetDisk } from './commands.ts';
 import type { RegisterResult } from './machine.ts';
 import type { DiskRecord, DiskState } from './records.ts';
 import type { SmallState } from './small-state.ts';
@@ -20,6 +21,8 @@ export function applyRegister(
   if (known.volume !== command.volume) return { kind: 'refused', why: 'other-volume' };
   if (known.nonce === command.nonce) return accepted(known);
   if (command.boots <= known.boots) return { kind: 'refused', why: 'stale-boot' };
+  const isExpected = command.clean && command.boots === known.boots + 1;
+  known.reconciled = known.reconciled && isExpected;
   known.boots = command.boots;
   known.nonce = command.nonce;
   known.session = session(index);
@@ -46,6 +49,7 @@ function format(small: SmallState, index: LogIndex, command: Register): Register
     zone: command.zone ?? '',
     capacityBytes: command.capacityBytes,
     refs: 0,
+    reconciled: true,
   };
   small.disks.set(disk, formatted);
   return accepted(formatted);
@@ -56,6 +60,12 @@ const accepted = (disk: DiskRecord): RegisterResult => ({
   disk: disk.disk,
   session: disk.session,
 });
+
+/** What was found in a session says nothing of a later one. */
+export function applyReconciled(small: SmallState, command: Reconciled): void {
+  const known = small.disks.get(command.disk);
+  if (known?.session === command.session) known.reconciled = true;
+}
 
 /** Gone stays gone; its references are mended by Move, its garbage rows go by Reclaimed. */
 export function applySetDisk(small: SmallState, command: SetDisk): void {

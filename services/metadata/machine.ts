@@ -7,6 +7,7 @@ import type { CopyId, DiskId, LogIndex, Session, TxnId } from '../common/ids.ts'
 import type { Command } from './commands.ts';
 import type {
   ClusterRecord,
+  Copy,
   DiskRecord,
   Marks,
   TxnOutcome,
@@ -48,6 +49,8 @@ export interface MetadataQueries {
   readonly counters: Counters;
   readonly cluster: ClusterRecord;
   record(key: Uint8Array): ValueRecord | undefined;
+  /** The listed copies of a key that are reported absent or bad. */
+  suspects(key: Uint8Array): readonly Copy[];
   outcome(txnId: TxnId): TxnOutcome | undefined;
   disk(disk: DiskId): DiskRecord | undefined;
   disks(): readonly DiskRecord[];

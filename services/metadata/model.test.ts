@@ -28,7 +28,7 @@ interface Draw {
 
 const draws = fc.array(
   fc.record<Draw>({
-    kind: fc.nat({ max: 12 }),
+    kind: fc.nat({ max: 13 }),
     key: fc.nat({ max: 3 }),
     disks: fc.uniqueArray(fc.integer({ min: 1, max: DISKS }), { minLength: 1, maxLength: 4 }),
     a: fc.nat({ max: 30 }),
@@ -69,7 +69,7 @@ class Author {
       ({ key }) => this.#world.commit([remove(`k${key}`)]),
       (own) => this.#move(own),
       (own) => this.#suspect(own),
-      ({ b }) => this.#register(1 + b),
+      (own) => this.#register(own),
       ({ a, b }) => ({
         kind: 'set-disk',
         disk: diskId(1 + b),
@@ -80,6 +80,11 @@ class Author {
       ({ a }) => ({ kind: 'reclaimed', rows: garbageRows(this.#world).slice(0, a) }),
       () => ({ kind: 'abort', txnId: this.#world.freshTxn() }),
       ({ a, b }) => ({ kind: a % 2 === 0 ? 'pin' : 'unpin', id: `pin${b}` }),
+      ({ a, b }) => ({
+        kind: 'reconciled',
+        disk: diskId(1 + b),
+        session: session(a % 2 === 0 ? a : (this.#world.state.disk(diskId(1 + b))?.session ?? 0)),
+      }),
       (own) => this.#past[own.a % Math.max(1, this.#past.length)] ?? this.#commit(own),
     ];
     const compose = kinds[draw.kind % kinds.length] ?? kinds[0];
@@ -87,10 +92,12 @@ class Author {
     return compose(draw);
   }
 
-  #register(disk: number): Command {
+  #register({ a, b }: Draw): Command {
     const { state, index } = this.#world;
-    const boots = (state.disk(diskId(disk))?.boots ?? 0) + 1;
-    return registerOf({ disk, volume: `volume-${disk}`, boots, nonce: `n${index}` });
+    const disk = 1 + b;
+    const boots = (state.disk(diskId(disk))?.boots ?? 0) + 1 + (a === 0 ? 1 : 0);
+    const clean = a % 3 !== 0;
+    return registerOf({ disk, volume: `volume-${disk}`, boots, nonce: `n${index}`, clean });
   }
 
   #advance({ a, b }: Draw): Command {

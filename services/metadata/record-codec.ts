@@ -31,6 +31,8 @@ import type {
 } from './records.ts';
 
 const VERSION = 1;
+/** Since it says whether the disk is reconciled. */
+const DISK_VERSION = 2;
 
 /** A record and whether a thin row stands beside it, which saves a look-up at each overwrite. */
 export interface StoredRecord {
@@ -163,7 +165,7 @@ export function decodeIndex(bytes: Uint8Array): LogIndex {
 export function encodeDisk(out: ByteWriter, disk: DiskRecord): Uint8Array {
   return out
     .reset()
-    .u8(VERSION)
+    .u8(DISK_VERSION)
     .u32(disk.disk)
     .text(disk.volume)
     .u64(disk.boots)
@@ -173,12 +175,15 @@ export function encodeDisk(out: ByteWriter, disk: DiskRecord): Uint8Array {
     .text(disk.zone)
     .u64(disk.capacityBytes)
     .u64(disk.refs)
+    .u8(disk.reconciled ? 1 : 0)
     .finish()
     .slice();
 }
 
+/** A row of version 1 is of a disk that nobody was asked to reconcile. */
 export function decodeDisk(bytes: Uint8Array): DiskRecord {
-  const from = open(bytes);
+  const version = bytes[0] === VERSION ? VERSION : DISK_VERSION;
+  const from = open(bytes, version);
   const disk = {
     disk: from.u32() as DiskId,
     volume: from.text(),
@@ -189,6 +194,7 @@ export function decodeDisk(bytes: Uint8Array): DiskRecord {
     zone: from.text(),
     capacityBytes: from.u64(),
     refs: from.u64(),
+    reconciled: version === VERSION || from.u8() === 1,
   };
   from.end();
   return disk;
@@ -282,10 +288,10 @@ export function readHeaders(from: ByteReader): Headers {
   return headers;
 }
 
-function open(bytes: Uint8Array): ByteReader {
+function open(bytes: Uint8Array, expected = VERSION): ByteReader {
   const from = new ByteReader(bytes);
   const version = from.u8();
-  if (version !== VERSION) throw new KvError('CORRUPT', `row version ${version} is unknown`);
+  if (version !== expected) throw new KvError('CORRUPT', `row version ${version} is unknown`);
   return from;
 }
 

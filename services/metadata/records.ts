@@ -81,6 +81,8 @@ export interface DiskRecord {
   readonly capacityBytes: number;
   /** Number of record references to this disk. */
   readonly refs: number;
+  /** False after an unclean or unexpected start, until every copy named before it was looked for. */
+  readonly reconciled: boolean;
 }
 
 /** The marks only rise. forget <= fence; reclaim <= every pin. */

@@ -57,6 +57,21 @@ describe('a volume folder', () => {
     expect((await open()).identity).toMatchObject({ boots: 5, cleanStop: false });
   });
 
+  test('an older image goes on behind the starts that it does not know, as after a crash', async () => {
+    const disk = new MemoryDisk();
+    const open = folders(disk);
+    const first = await open();
+    expect(await first.raiseBoots(10)).toBe(11);
+    expect(first.identity).toMatchObject({ boots: 11, cleanStop: false });
+    disk.crash();
+    const second = await open();
+    expect(second.identity).toMatchObject({ boots: 12, cleanStop: false });
+    expect(second.identity.nonce).not.toBe(first.identity.nonce);
+    // Boots never fall, whatever the cluster says.
+    expect(await second.raiseBoots(3)).toBe(13);
+    await second.close();
+  });
+
   test('refuses another name, another cluster and a second owner', async () => {
     const disk = new MemoryDisk();
     const open = folders(disk);

@@ -105,6 +105,18 @@ export class VolumeFolder {
     await this.#slots.writeBoth(encode({ ...this.#identity, cleanStop: false }));
   }
 
+  /**
+   * This folder is an older image of its disk: goes on behind `later`, the starts that were known of
+   * it. Durable once resolved; counts as a start after a crash, as what those starts kept is missing.
+   */
+  async raiseBoots(later: number): Promise<number> {
+    const boots = Math.max(this.#identity.boots, later) + 1;
+    const raised = { ...this.#identity, boots, cleanStop: false };
+    await this.#slots.writeBoth(encode(raised));
+    this.#identity = raised;
+    return boots;
+  }
+
   /** Marks a clean stop and lets go of the lock. Close the engine first. */
   async close(): Promise<void> {
     await this.#slots.writeBoth(encode({ ...this.#identity, cleanStop: true }));

@@ -129,4 +129,5 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     redirectKey: fc.string(),
   }),
   fc.record({ kind: fc.constant('set-operator-epoch' as const), epoch: fc.maxSafeNat() }),
+  fc.record({ kind: fc.constant('reconciled' as const), disk, session: sessions }),
 );

@@ -32,6 +32,8 @@ export const noMetrics: CoordinatorMetrics = {
   copiesRepaired: count,
   bytesRepaired: count,
   copiesReclaimed: count,
+  copiesChecked: count,
+  copiesMissing: count,
   commit: { seconds: { observe: () => undefined } },
 };
 

@@ -72,7 +72,7 @@ export class FakeCoordinator {
         if (body.$case === 'register') {
           const { session } = this;
           const cluster = { clusterId: FAKE_CLUSTER, redirectKey: 'ab'.repeat(32) };
-          const value = { disk: FAKE_DISK, session, ...cluster };
+          const value = { disk: FAKE_DISK, session, ...cluster, reconcile: false };
           outgoing.send({ body: { $case: 'registered', value } });
         }
       },

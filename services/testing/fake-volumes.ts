@@ -9,6 +9,8 @@ import { digestOf } from '../common/digest.ts';
 import { KvError } from '../common/errors.ts';
 import { type CopyId, type Digest, type DiskId, diskId, type Session } from '../common/ids.ts';
 import type {
+  CheckResult,
+  CopyCondition,
   FetchResult,
   LiveVolume,
   VolumeClient,
@@ -186,6 +188,14 @@ export class FakeVolumes implements VolumeClient, VolumeDirectory {
     return Promise.race([answer, this.#expire<FetchResult>(timeoutMs)]);
   }
 
+  check(disk: DiskId, copyIds: readonly CopyId[]): Promise<CheckResult> {
+    const answer = this.#answer(disk, 'check', ({ session, copies }) => ({
+      session,
+      conditions: copyIds.map((copyId) => conditionOf(copies.get(copyId))),
+    }));
+    return Promise.race([answer, this.#expire<CheckResult>(10_000)]);
+  }
+
   pull(...[disk, order]: Parameters<VolumeClient['pull']>): Promise<VoteResult> {
     return this.#vote(disk, 'pull', (volume) => {
       const source = this.at(order.sourceDisk).copies.get(order.sourceCopyId);
@@ -239,6 +249,11 @@ export class FakeVolumes implements VolumeClient, VolumeDirectory {
       this.#clock.after(timeoutMs, () => reject(new KvError('DEADLINE_EXCEEDED', 'no answer')));
     });
   }
+}
+
+function conditionOf(copy: FakeCopy | undefined): CopyCondition {
+  if (copy === undefined || copy.state === 'open' || copy.state === 'dropped') return 'absent';
+  return copy.isBad ? 'bad' : 'sound';
 }
 
 /** The bytes of a copy. */

@@ -2,15 +2,21 @@
 import { compareBytes } from '../common/bytes.ts';
 import { clusterId, type DiskId, type LogIndex, logIndex, type TxnId } from '../common/ids.ts';
 import type { ListRequest, Page } from '../coordinator/gateway.ts';
-import type { Decision, Metadata } from '../coordinator/metadata-port.ts';
+import type {
+  Decision,
+  Metadata,
+  RecordScan,
+  ScannedRecord,
+} from '../coordinator/metadata-port.ts';
 import { MetadataState } from '../metadata/apply.ts';
 import type { Command } from '../metadata/commands.ts';
 import { keyOfRecordKey, keyOfThinKey, queueRowOf, TABLE } from '../metadata/keys.ts';
 import type { Applied, AskAnswer, Counters } from '../metadata/machine.ts';
 import { MemoryStore, type Row } from '../metadata/memory-store.ts';
-import { decodeThin } from '../metadata/record-codec.ts';
+import { decodeRecord, decodeThin } from '../metadata/record-codec.ts';
 import type {
   ClusterRecord,
+  Copy,
   DiskRecord,
   GarbageRow,
   Marks,
@@ -68,6 +74,10 @@ export class MemoryMetadata implements Metadata {
 
   record(key: Uint8Array): ValueRecord | undefined {
     return this.#state.record(key);
+  }
+
+  suspects(key: Uint8Array): readonly Copy[] {
+    return this.#state.suspects(key);
   }
 
   outcome(txnId: TxnId): TxnOutcome | undefined {
@@ -129,6 +139,18 @@ export class MemoryMetadata implements Metadata {
       .map(([key, value]) => decodeThin(keyOfThinKey(key), value))
       .filter(({ key }) => after === null || compareBytes(key, after) > 0)
       .slice(0, limit);
+  }
+
+  async records({ after, limit }: RecordScan): Promise<readonly ScannedRecord[]> {
+    return this.#rows(TABLE.record)
+      .filter(([rowKey]) => after === null || compareBytes(rowKey, after) > 0)
+      .sort(([a], [b]) => compareBytes(a, b))
+      .slice(0, limit)
+      .map(([rowKey, row]) => ({
+        rowKey,
+        key: keyOfRecordKey(rowKey),
+        value: decodeRecord(row).value,
+      }));
   }
 
   #rows(table: number): readonly Row[] {

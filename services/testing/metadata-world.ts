@@ -171,6 +171,7 @@ export function registerOf(change: {
   boots?: number;
   nonce?: string;
   zone?: string | null;
+  clean?: boolean;
 }): Command {
   return {
     kind: 'register',
@@ -178,7 +179,7 @@ export function registerOf(change: {
     volume: change.volume ?? 'volume-1',
     boots: change.boots ?? 1,
     nonce: change.nonce ?? 'nonce',
-    clean: true,
+    clean: change.clean ?? true,
     zone: change.zone ?? null,
     capacityBytes: 1000,
   };

@@ -79,4 +79,72 @@ describe('Asker', () => {
     expect([...asked].sort()).toEqual([...ids].sort());
     asker.stop();
   });
+
+  test('a part of the walk that was not answered is asked again, and only then is it done', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    for (let i = 0; i < 3; i += 1) await engine.finalize((await rig.whole(engine, 10)).id);
+    const { asker, asked } = askerOf(rig, engine, { reconcile: false });
+    asker.start();
+    expect(asker.isReconciled).toBe(true);
+    asker.reconcile();
+    await pass(rig, 3);
+    expect(asked).toHaveLength(3);
+    await asker.answered(asked[0]!, 'KEEP');
+    await asker.answered(asked[1]!, 'LATER');
+    // The answer to the third went down with its stream.
+    await pass(rig, 6);
+    expect(asked.length).toBeGreaterThanOrEqual(6);
+    expect(new Set(asked).size).toBe(3);
+    expect(asker.isReconciled).toBe(false);
+    for (const id of new Set(asked)) await asker.answered(id, 'DROP');
+    await pass(rig, 3);
+    expect(asker.isReconciled).toBe(true);
+    expect(await engine.list(null, 10, ['committed'])).toEqual([]);
+    asker.stop();
+  });
+
+  test('the walk goes over more copies than one part holds', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    for (let i = 0; i < 1200; i += 1) await engine.finalize((await rig.whole(engine, 1)).id);
+    const { asker, asked } = askerOf(rig, engine, { reconcile: true });
+    asker.start();
+    for (let i = 0; i < 20 && !asker.isReconciled; i += 1) {
+      await pass(rig, 1);
+      for (const id of asked) await asker.answered(id, 'KEEP');
+    }
+    expect(new Set(asked).size).toBe(1200);
+    expect(asked).toHaveLength(1200);
+    asker.stop();
+  });
+
+  test('a copy whose owner cannot be read is not asked about', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const lost = await rig.whole(engine, 10);
+    await engine.finalize(lost.id);
+    const asked: CopyId[] = [];
+    const ask = (copies: readonly CopyInfo[]): boolean => asked.push(...copies.map(idOf)) > 0;
+    const unread: Pick<StorageEngine, 'list'> = {
+      list: async (after) =>
+        after === null
+          ? [{ ...(await engine.info(lost.id))!, owner: new Uint8Array(0), sound: false }]
+          : [],
+    };
+    const blind = Object.assign(Object.create(engine) as StorageEngine, unread, {
+      staged: async () => [],
+    });
+    const asker = new Asker(
+      { clock: rig.clock, logger: silentLogger, engine: blind, ask },
+      { reconcile: true },
+    );
+    asker.start();
+    await pass(rig, 3);
+    expect(asked).toEqual([]);
+    expect(asker.isReconciled).toBe(true);
+    asker.stop();
+  });
 });
+
+const idOf = ({ copyId }: CopyInfo): CopyId => copyId;

@@ -1,7 +1,8 @@
 /**
  * Asks coordinators what became of copies whose outcome this volume does not know: staged ones after
  * a courtesy age, and every copy after an unclean stop. KEEP ends the asking, DROP frees the bytes,
- * LATER asks again. Any coordinator's DROP is final, so the first answer counts.
+ * LATER asks again. Any coordinator's DROP is final, so the first answer counts. The walk over all
+ * copies goes on only behind copies that were answered: a broken stream takes no question with it.
  */
 import type { Clock, Timer } from '../common/clock.ts';
 import { asError } from '../common/errors.ts';
@@ -16,6 +17,10 @@ export type Verdict = 'KEEP' | 'DROP' | 'LATER';
 export type Ask = (copies: readonly CopyInfo[]) => boolean;
 
 const ASK_EVERY_MS = SECOND_MS;
+/** Between two parts of a walk over all copies: at most 5,000 copies a second. */
+const WALK_EVERY_MS = 100;
+/** A part that is not answered by then is asked again. */
+const ANSWER_MS = 5 * SECOND_MS;
 const COURTESY_MS = 5 * SECOND_MS;
 const BATCH_MAX = 500;
 
@@ -28,14 +33,14 @@ export interface AskerParts {
 
 export class Asker {
   readonly #parts: AskerParts;
-  /** Where the walk over all copies stands; null: no walk is on. */
-  #walk: { after: CopyId | null } | null;
+  #walk: Walk | null;
   #timer: Timer | null = null;
+  #stagedAskedMs = Number.NEGATIVE_INFINITY;
 
   /** `reconcile`: also ask about every copy once, after a stop that was not clean. */
   constructor(parts: AskerParts, options: { reconcile: boolean }) {
     this.#parts = parts;
-    this.#walk = options.reconcile ? { after: null } : null;
+    this.#walk = options.reconcile ? newWalk() : null;
   }
 
   /** No copy is left to be asked about because of a stop that was not clean. */
@@ -44,9 +49,15 @@ export class Asker {
   }
 
   start(): void {
-    this.#timer = this.#parts.clock.after(ASK_EVERY_MS, () => {
+    const delayMs = this.#walk === null ? ASK_EVERY_MS : WALK_EVERY_MS;
+    this.#timer = this.#parts.clock.after(delayMs, () => {
       void this.#askAgain();
     });
+  }
+
+  /** Asks about every copy once, unless that is under way. */
+  reconcile(): void {
+    this.#walk ??= newWalk();
   }
 
   stop(): void {
@@ -60,6 +71,7 @@ export class Asker {
     try {
       if (verdict === 'KEEP') await engine.finalize(copy);
       if (verdict === 'DROP') await engine.drop(copy);
+      this.#walk?.unanswered.delete(copy);
     } catch (error) {
       logger.warn({ copy, verdict, error: asError(error) }, 'could not carry out an answer');
     }
@@ -75,16 +87,47 @@ export class Asker {
   }
 
   async #turn(): Promise<void> {
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (nowMs - this.#stagedAskedMs >= ASK_EVERY_MS) {
+      this.#stagedAskedMs = nowMs;
+      await this.#askStaged();
+    }
+    if (this.#walk !== null) await this.#goOn(this.#walk, nowMs);
+  }
+
+  async #askStaged(): Promise<void> {
+    const staged = await this.#parts.engine.staged(COURTESY_MS, BATCH_MAX);
+    if (staged.length > 0) this.#parts.ask(staged);
+  }
+
+  /** The next part once the last one is answered, or that one again. */
+  async #goOn(walk: Walk, nowMs: number): Promise<void> {
     const { engine, ask } = this.#parts;
-    const staged = await engine.staged(COURTESY_MS, BATCH_MAX);
-    if (staged.length > 0 && !ask(staged)) return;
-    if (this.#walk === null) return;
-    const page = await engine.list(this.#walk.after, BATCH_MAX, ['committed']);
-    const last = page.at(-1);
+    if (walk.unanswered.size === 0) walk.after = walk.last;
+    else if (nowMs - walk.askedMs < ANSWER_MS) return;
+    const part = await engine.list(walk.after, BATCH_MAX, ['committed']);
+    const last = part.at(-1);
     if (last === undefined) {
       this.#walk = null;
       return;
     }
-    if (ask(page)) this.#walk.after = last.copyId;
+    // Of a copy whose owner cannot be read nobody could say that it may go.
+    const known = part.filter(({ owner }) => owner.length > 0);
+    if (known.length > 0 && !ask(known)) return;
+    walk.unanswered = new Set(known.map(({ copyId }) => copyId));
+    walk.last = last.copyId;
+    walk.askedMs = nowMs;
   }
 }
+
+/** A walk over all copies in the order of their ids. */
+interface Walk {
+  /** Everything up to here is answered. */
+  after: CopyId | null;
+  /** The end of the part that is asked about. */
+  last: CopyId | null;
+  unanswered: Set<CopyId>;
+  askedMs: number;
+}
+
+const newWalk = (): Walk => ({ after: null, last: null, unanswered: new Set(), askedMs: 0 });

@@ -162,4 +162,46 @@ describe('answer', () => {
     engine.stageWhole = () => Promise.reject(new KvError('NO_SPACE', 'full'));
     expect(await d.ask(wholeOf(value))).toMatchObject(failure('NO_SPACE'));
   });
+
+  test('says of each copy whether it is here and sound, in its session', async () => {
+    const { rig, engine, desk: d } = await desk();
+    const check = (ids: readonly string[]): RequestBody => ({
+      $case: 'checkCopies',
+      value: { copyIds: ids.map(hex) },
+    });
+    const staged = await rig.whole(engine, 100);
+    const committed = await rig.chunked(engine, 3000, 1000);
+    await engine.finalize(committed.id);
+    const dropped = await rig.whole(engine, 100);
+    await engine.drop(dropped.id);
+    const begun = rig.value(1000);
+    await d.ask(chunkOf(begun));
+    const ids = [staged.id, committed.id, dropped.id, begun.id, rig.value(1).id];
+    expect(await d.ask(check(ids))).toEqual({
+      $case: 'conditions',
+      value: { disk: 4, session: 9, conditions: [0, 0, 1, 1, 1] },
+    });
+    const many = Array.from({ length: 1000 }, (_, i) => ids[i % 2] ?? '');
+    expect(await d.ask(check(many))).toMatchObject({ value: { conditions: Array(1000).fill(0) } });
+    expect(await d.ask(check([...many, staged.id]))).toMatchObject(failure('INVALID_ARGUMENT'));
+    d.view = { ...SERVING, session: session(0) };
+    expect(await d.ask(check(ids))).toMatchObject(failure('STALE_SESSION'));
+  });
+
+  test('a copy that is known unsound is bad and not absent', async () => {
+    const { rig, engine } = await desk();
+    const value = await rig.whole(engine, 5000);
+    await engine.finalize(value.id);
+    await engine.close();
+    const [file] = await rig.segments();
+    const bytes = await rig.bytesOf(file ?? '');
+    rig.disk.flipBit(file ?? '', Buffer.from(bytes).indexOf(Buffer.from(value.data)) + 9);
+    const again = await rig.open();
+    expect((await again.read(value.id, 0, 5000)).kind).toBe('corrupt');
+    const reply = await new Desk(again).ask({
+      $case: 'checkCopies',
+      value: { copyIds: [hex(value.id)] },
+    });
+    expect(reply).toMatchObject({ value: { conditions: [2] } });
+  });
 });

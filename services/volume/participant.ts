@@ -17,6 +17,7 @@ import {
 } from '../common/ids.ts';
 import { MIB } from '../common/units.ts';
 import type {
+  CheckCopiesRequest,
   DataReply,
   DataRequest,
   FetchRequest,
@@ -31,9 +32,15 @@ import type { CopyInfo, CopyState, StageEnd, StorageEngine } from '../storage/ty
 
 const FETCH_BYTES_MAX = MIB;
 const LIST_LIMIT_MAX = 1000;
+const CHECK_COPIES_MAX = 1000;
+/** Copies looked up at once: each reads the head of a record. */
+const CHECKS_AT_ONCE = 32;
 const SETTLE_DISCARD = 2;
 const SETTLE_DROP = 3;
 const SETTLE_FINALIZE = 1;
+const SOUND = 0;
+const ABSENT = 1;
+const BAD = 2;
 const STATE_NUMBERS: Readonly<Record<CopyState, number>> = {
   open: 0,
   staged: 1,
@@ -112,6 +119,8 @@ function dispatch(
       return pull(parts, body.value);
     case 'listCopies':
       return listCopies(parts, body.value);
+    case 'checkCopies':
+      return checkCopies(parts, body.value);
   }
 }
 
@@ -232,6 +241,31 @@ async function listCopies(parts: ParticipantParts, request: ListCopiesRequest): 
     $case: 'listing',
     value: { copies: copies.map(rowOf), more: copies.length === limit },
   };
+}
+
+/** Says what this disk holds, in the session in which it says so. */
+async function checkCopies(
+  parts: ParticipantParts,
+  request: CheckCopiesRequest,
+): Promise<ReplyBody> {
+  requireSession(parts, 'open');
+  if (request.copyIds.length > CHECK_COPIES_MAX) {
+    throw invalid(`at most ${CHECK_COPIES_MAX} copies are checked at once`);
+  }
+  const conditions: number[] = [];
+  for (let at = 0; at < request.copyIds.length; at += CHECKS_AT_ONCE) {
+    const some = request.copyIds.slice(at, at + CHECKS_AT_ONCE).map(copyIdOf);
+    conditions.push(...(await Promise.all(some.map((id) => conditionOf(parts.engine, id)))));
+  }
+  const { disk, session } = parts.session();
+  return { $case: 'conditions', value: { disk, session, conditions } };
+}
+
+/** An open copy was never voted, so whoever names it names one that is not there. */
+async function conditionOf(engine: StorageEngine, id: CopyId): Promise<number> {
+  const info = await engine.info(id);
+  if (info === undefined || info.state === 'open' || info.state === 'dropped') return ABSENT;
+  return info.sound ? SOUND : BAD;
 }
 
 function rowOf(info: CopyInfo) {

@@ -1,11 +1,12 @@
 /**
  * The volume's standing with the coordinators: one stream to each, a Register that starts the session
  * of this boot, heartbeats, questions and their answers. Nothing is staged before a coordinator has
- * answered the Register from its applied state; a superseded session ends the process.
+ * answered the Register from its applied state; a superseded session ends the process. A folder that
+ * is older than the cluster's knowledge of it raises its boots above that and registers as unclean.
  */
 import { Backoff } from '../common/backoff.ts';
 import type { Clock, Timer } from '../common/clock.ts';
-import { KvError } from '../common/errors.ts';
+import { asError, KvError } from '../common/errors.ts';
 import {
   type ClusterId,
   type CopyId,
@@ -24,12 +25,13 @@ import type { Hello } from '../rpc/generated/common.ts';
 import {
   type CoordinatorFrame,
   type Heartbeat,
+  type Refused,
   type Registered,
   RegistryService,
   type RosterRow,
   type VolumeFrame,
 } from '../rpc/generated/registry.ts';
-import { openLink } from '../rpc/link.ts';
+import type { LinkOptions } from '../rpc/link.ts';
 import type { Link, Outgoing, StreamEvents } from '../rpc/types.ts';
 import type { CopyInfo } from '../storage/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -55,6 +57,9 @@ export interface VolumeIdentity {
   readonly cleanStop: boolean;
 }
 
+/** How a link is opened: `openLink` of rpc/link.ts, or a stand-in. */
+export type OpenLink = (options: LinkOptions<VolumeFrame, CoordinatorFrame>) => Link;
+
 export interface RegistrationParts {
   readonly clock: Clock;
   readonly random: Random;
@@ -64,8 +69,15 @@ export interface RegistrationParts {
   /** What the next heartbeat says besides disk and session. */
   readonly vitals: () => Omit<Heartbeat, 'disk' | 'session'>;
   readonly answered: (copy: CopyId, verdict: Verdict) => void;
+  /** The cluster takes this start for unclean: every copy is to be asked about. */
+  readonly reconcile: () => void;
+  /** This folder is an older image: durable boots above `later`; answers them. */
+  readonly raiseBoots: (later: number) => Promise<number>;
+  readonly openLink: OpenLink;
+  /** A coordinator's stream has closed: its name may mean another address by now. */
+  readonly linkLost: () => void;
   /** This process must end: superseded, refused for good. */
-  readonly onFatal: (error: KvError) => void;
+  readonly onFatal: (error: Error) => void;
 }
 
 export interface RegistrationOptions {
@@ -95,7 +107,11 @@ export class Registration {
   #redirectKey = '';
   #roster: readonly RosterRow[] = [];
   #leaving = false;
+  #boots: number;
+  #isClean: boolean;
   #registering: Timer | null = null;
+  /** What must be durable before the next word of a registration is acted upon. */
+  #durable: Promise<void> = Promise.resolve();
   #heart: Timer | null = null;
   #stopped = false;
 
@@ -104,6 +120,8 @@ export class Registration {
     this.#options = options;
     this.#clusterId = options.identity.clusterId;
     this.#disk = options.identity.disk;
+    this.#boots = options.identity.boots;
+    this.#isClean = options.identity.cleanStop;
     this.#backoff = new Backoff(parts.random, { minMs: 100, maxMs: SECOND_MS });
   }
 
@@ -150,7 +168,7 @@ export class Registration {
       name: identity.name,
       from: this.#disk,
       to: 0,
-      bootId: identity.boots,
+      bootId: this.#boots,
       address: grpcAddress,
       version,
       httpAddress: this.#options.httpAddress,
@@ -194,15 +212,11 @@ export class Registration {
   }
 
   #dial(address: string): Link {
-    const { clock, random, logger } = this.#parts;
-    return openLink<VolumeFrame, CoordinatorFrame>(
-      { clock, random, logger },
-      {
-        method: RegistryService.session,
-        address: () => address,
-        onOpen: (outgoing) => this.#accept(outgoing),
-      },
-    );
+    return this.#parts.openLink({
+      method: RegistryService.session,
+      address: () => address,
+      onOpen: (outgoing) => this.#accept(outgoing),
+    });
   }
 
   #accept(outgoing: Outgoing<VolumeFrame>): StreamEvents<CoordinatorFrame> {
@@ -213,6 +227,7 @@ export class Registration {
       onMessage: (frame) => this.#take(stream, frame),
       onClosed: () => {
         this.#streams.delete(stream);
+        if (!this.#stopped) this.#parts.linkLost();
       },
     };
   }
@@ -225,10 +240,10 @@ export class Registration {
         this.#greet(stream, body.value);
         return;
       case 'registered':
-        void this.#registered(body.value);
+        this.#inTurn(() => this.#registered(body.value));
         return;
       case 'refused':
-        this.#refused(body.value.code, body.value.message);
+        this.#inTurn(() => this.#refused(body.value));
         return;
       case 'answers':
         for (const { copyId: bytes, verdict } of body.value.answers) {
@@ -269,9 +284,9 @@ export class Registration {
         value: {
           disk: this.#disk,
           name: identity.name,
-          boots: identity.boots,
+          boots: this.#boots,
           nonce: identity.nonce,
-          clean: identity.cleanStop,
+          clean: this.#isClean,
           zone: zone ?? undefined,
           capacityBytes,
         },
@@ -292,13 +307,35 @@ export class Registration {
     });
   }
 
-  #refused(code: string, message: string): void {
-    if (this.#session !== 0) return;
+  /** One answer at a time: what an earlier one has to make durable is so before the next is read. */
+  #inTurn(work: () => Promise<void>): void {
+    this.#durable = this.#durable.then(work);
+    this.#durable.catch((error: unknown) => this.#parts.onFatal(asError(error)));
+  }
+
+  async #refused({ code, message, laterBoots }: Refused): Promise<void> {
+    if (this.#session !== 0 || this.#stopped) return;
+    if (code === 'STALE_SESSION' && laterBoots > 0) {
+      await this.#goOnBehind(laterBoots);
+      return;
+    }
     if (FINAL_REFUSALS.has(code)) {
       this.#parts.onFatal(new KvError('IDENTITY_MISMATCH', message, { detail: { code } }));
       return;
     }
     this.#parts.logger.info({ code, reason: message }, 'registration put off');
+    this.#retryRegisterAfter(this.#backoff.next());
+  }
+
+  /** An older image of the disk: what the later starts kept is looked for once this one is known. */
+  async #goOnBehind(later: number): Promise<void> {
+    // An answer to a Register that was sent before boots were raised.
+    if (later < this.#boots) return;
+    const before = this.#boots;
+    this.#boots = await this.#parts.raiseBoots(later);
+    this.#isClean = false;
+    const fields = { boots: this.#boots, before, later };
+    this.#parts.logger.warn(fields, 'the folder is an older image of its disk');
     this.#retryRegisterAfter(this.#backoff.next());
   }
 
@@ -323,6 +360,7 @@ export class Registration {
     this.#disk = disk;
     this.#redirectKey = answer.redirectKey;
     if (this.#session !== 0) return;
+    if (answer.reconcile) this.#parts.reconcile();
     this.#session = session(answer.session);
     this.#registering?.cancel();
     this.#registering = null;

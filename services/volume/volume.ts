@@ -14,6 +14,7 @@ import type { Disk } from '../disk/disk.ts';
 import { resolveAll } from '../rpc/address.ts';
 import { VolumeService } from '../rpc/generated/volume.ts';
 import { checkHello } from '../rpc/hello.ts';
+import { openLink } from '../rpc/link.ts';
 import { bidi, startRpcServer } from '../rpc/server.ts';
 import type { RpcServer } from '../rpc/types.ts';
 import { openEngine, VolumeFolder } from '../storage/engine.ts';
@@ -174,6 +175,10 @@ export class Volume {
         remember: (cluster, disk) => folder.setRegistered(cluster, disk),
         vitals: () => this.#vitals(engine),
         answered: (copy, verdict) => void asker.answered(copy, verdict),
+        reconcile: () => asker.reconcile(),
+        raiseBoots: (later) => folder.raiseBoots(later),
+        openLink: (link) => openLink({ clock, random, logger }, link),
+        linkLost: () => void finder.refresh(),
         onFatal,
       },
       {

@@ -49,15 +49,14 @@ export interface RegistryServiceComponents {
 const QUESTIONS_MAX = 4096;
 const ID_BYTES = 16;
 const VERDICTS = { KEEP: 1, DROP: 2, LATER: 3 } as const satisfies Record<AskAnswer, number>;
+type Refusal = Extract<RegisterResult, { kind: 'refused' }>['why'];
+
 const REFUSALS = {
   'unknown-disk': ['IDENTITY_MISMATCH', 'this cluster knows no such disk'],
   'disk-gone': ['IDENTITY_MISMATCH', 'this disk was declared gone for good'],
   'other-volume': ['IDENTITY_MISMATCH', 'this disk belongs to a volume of another name'],
   'stale-boot': ['STALE_SESSION', 'a later start of this disk has registered already'],
-} as const satisfies Record<
-  Extract<RegisterResult, { kind: 'refused' }>['why'],
-  readonly [ErrorCode, string]
->;
+} as const satisfies Record<Refusal, readonly [ErrorCode, string]>;
 
 /** Serves `Registry.Session`: give `accept` to the rpc server. */
 export class RegistryService {
@@ -130,6 +129,8 @@ class VolumeSession {
   readonly #outgoing: Outgoing<CoordinatorFrame>;
   #hello: Hello | null = null;
   #awaitedNonce: string | null = null;
+  /** What the last Register named. */
+  #askedDisk: DiskId = diskId(0);
   #disk: DiskId = diskId(0);
   #session: Session = session(0);
 
@@ -176,13 +177,15 @@ class VolumeSession {
     this.#awaitedNonce = null;
     if (result.kind === 'refused') {
       const [code, message] = REFUSALS[result.why];
-      this.#refuse(code, message);
+      this.#refuse(code, message, this.#laterBoots(result.why));
       return;
     }
-    const { clusterId, redirectKey } = this.#components.metadata.cluster;
+    const { metadata } = this.#components;
+    const { clusterId, redirectKey } = metadata.cluster;
     this.#disk = result.disk;
     this.#session = result.session;
-    const value = { disk: result.disk, session: result.session, clusterId, redirectKey };
+    const reconcile = metadata.disk(result.disk)?.reconciled === false;
+    const value = { disk: result.disk, session: result.session, clusterId, redirectKey, reconcile };
     this.#outgoing.send({ body: { $case: 'registered', value } });
   }
 
@@ -221,6 +224,7 @@ class VolumeSession {
     }
     const { nonce, boots, clean, capacityBytes } = request;
     this.#awaitedNonce = nonce;
+    this.#askedDisk = diskId(request.disk);
     const command = encodeCommand({
       kind: 'register',
       disk: diskId(request.disk),
@@ -258,20 +262,35 @@ class VolumeSession {
       if (question.copyId.length !== ID_BYTES || question.txnId.length !== ID_BYTES) {
         throw new KvError('INVALID_ARGUMENT', 'an id of another length');
       }
-      const verdict = metadata.ask({
-        disk: this.#disk,
-        copyId: copyId(hexOf(question.copyId)),
-        txnId: txnId(hexOf(question.txnId)),
-        owner: question.owner,
-      });
-      return { copyId: question.copyId, verdict: VERDICTS[verdict] };
+      return { copyId: question.copyId, verdict: VERDICTS[this.#verdict(question)] };
     });
     this.#outgoing.send({ body: { $case: 'answers', value: { answers } } });
     if (answers.some(({ verdict }) => verdict === VERDICTS.LATER)) hintAdvance();
   }
 
-  #refuse(code: ErrorCode, message: string): void {
+  #verdict({ copyId: id, txnId: txn, owner }: Question): AskAnswer {
+    // No key is empty: the volume could not read whose copy this is, so nobody may let it go.
+    if (owner.length === 0) return 'LATER';
+    return this.#components.metadata.ask({
+      disk: this.#disk,
+      copyId: copyId(hexOf(id)),
+      txnId: txnId(hexOf(txn)),
+      owner,
+    });
+  }
+
+  /**
+   * How often a disk was started, to one that knows of fewer starts: an older image of it may go on
+   * from there. 0 while a later start is heard, as two processes must not push each other out.
+   */
+  #laterBoots(why: Refusal): number {
+    const { metadata, registry } = this.#components;
+    if (why !== 'stale-boot' || registry.find(this.#askedDisk) !== undefined) return 0;
+    return metadata.disk(this.#askedDisk)?.boots ?? 0;
+  }
+
+  #refuse(code: ErrorCode, message: string, laterBoots = 0): void {
     this.#awaitedNonce = null;
-    this.#outgoing.send({ body: { $case: 'refused', value: { code, message } } });
+    this.#outgoing.send({ body: { $case: 'refused', value: { code, message, laterBoots } } });
   }
 }

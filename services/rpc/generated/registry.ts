@@ -17,7 +17,7 @@ import {
   type Metadata,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Failure, Hello } from "./common.ts";
+import { Hello } from "./common.ts";
 
 export const protobufPackage = "minikv";
 
@@ -44,7 +44,7 @@ export interface CoordinatorFrame {
   body:
     | { $case: "hello"; value: Hello }
     | { $case: "registered"; value: Registered }
-    | { $case: "refused"; value: Failure }
+    | { $case: "refused"; value: Refused }
     | { $case: "answers"; value: Answers }
     | { $case: "roster"; value: Roster }
     | //
@@ -71,6 +71,19 @@ export interface Registered {
   clusterId: string;
   /** Hex; signs redirects. */
   redirectKey: string;
+  /** The start was unclean or unexpected: ask about every copy. */
+  reconcile: boolean;
+}
+
+/** A code of services/common/errors.ts. */
+export interface Refused {
+  code: string;
+  message: string;
+  /**
+   * Above 0: a later start of this disk is known, and none runs. The folder is an older image; it
+   * raises its boots above this number and registers again, unclean.
+   */
+  laterBoots: number;
 }
 
 /** Each second and after each change of substance. */
@@ -235,7 +248,7 @@ export const CoordinatorFrame: MessageFns<CoordinatorFrame> = {
         Registered.encode(message.body.value, writer.uint32(18).fork()).join();
         break;
       case "refused":
-        Failure.encode(message.body.value, writer.uint32(26).fork()).join();
+        Refused.encode(message.body.value, writer.uint32(26).fork()).join();
         break;
       case "answers":
         Answers.encode(message.body.value, writer.uint32(34).fork()).join();
@@ -284,7 +297,7 @@ export const CoordinatorFrame: MessageFns<CoordinatorFrame> = {
               break;
             }
 
-            message.body = { $case: "refused", value: Failure.decode(reader, reader.uint32()) };
+            message.body = { $case: "refused", value: Refused.decode(reader, reader.uint32()) };
             continue;
           }
           case 4: {
@@ -437,7 +450,7 @@ export const RegisterRequest: MessageFns<RegisterRequest> = {
 };
 
 function createBaseRegistered(): Registered {
-  return { disk: 0, session: 0, clusterId: "", redirectKey: "" };
+  return { disk: 0, session: 0, clusterId: "", redirectKey: "", reconcile: false };
 }
 
 export const Registered: MessageFns<Registered> = {
@@ -453,6 +466,9 @@ export const Registered: MessageFns<Registered> = {
     }
     if (message.redirectKey !== "") {
       writer.uint32(34).string(message.redirectKey);
+    }
+    if (message.reconcile !== false) {
+      writer.uint32(40).bool(message.reconcile);
     }
     return writer;
   },
@@ -500,6 +516,82 @@ export const Registered: MessageFns<Registered> = {
             }
 
             message.redirectKey = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.reconcile = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRefused(): Refused {
+  return { code: "", message: "", laterBoots: 0 };
+}
+
+export const Refused: MessageFns<Refused> = {
+  encode(message: Refused, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    if (message.laterBoots !== 0) {
+      writer.uint32(24).uint64(message.laterBoots);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Refused {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefused();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.laterBoots = longToNumber(reader.uint64());
             continue;
           }
         }

@@ -49,6 +49,7 @@ export interface DataRequest {
     | { $case: "fetch"; value: FetchRequest }
     | { $case: "pull"; value: PullRequest }
     | { $case: "listCopies"; value: ListCopiesRequest }
+    | { $case: "checkCopies"; value: CheckCopiesRequest }
     | undefined;
 }
 
@@ -65,6 +66,7 @@ export interface DataReply {
     | { $case: "chunk"; value: Chunk }
     | { $case: "listing"; value: CopyListing }
     | { $case: "failure"; value: Failure }
+    | { $case: "conditions"; value: CopyConditions }
     | undefined;
 }
 
@@ -158,6 +160,19 @@ export interface CopyRow {
   owner: Buffer;
   sizeBytes: number;
   sound: boolean;
+}
+
+/** Have you these copies, and are they sound? At most 1000. */
+export interface CheckCopiesRequest {
+  copyIds: Buffer[];
+}
+
+/** Only what a disk says in its current session counts. */
+export interface CopyConditions {
+  disk: number;
+  session: number;
+  /** For each copy_id: 0 sound, 1 absent, 2 bad */
+  conditions: number[];
 }
 
 function createBaseDataRequests(): DataRequests {
@@ -305,6 +320,9 @@ export const DataRequest: MessageFns<DataRequest> = {
       case "listCopies":
         ListCopiesRequest.encode(message.body.value, writer.uint32(66).fork()).join();
         break;
+      case "checkCopies":
+        CheckCopiesRequest.encode(message.body.value, writer.uint32(74).fork()).join();
+        break;
     }
     return writer;
   },
@@ -386,6 +404,14 @@ export const DataRequest: MessageFns<DataRequest> = {
             message.body = { $case: "listCopies", value: ListCopiesRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.body = { $case: "checkCopies", value: CheckCopiesRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -426,6 +452,9 @@ export const DataReply: MessageFns<DataReply> = {
         break;
       case "failure":
         Failure.encode(message.body.value, writer.uint32(58).fork()).join();
+        break;
+      case "conditions":
+        CopyConditions.encode(message.body.value, writer.uint32(66).fork()).join();
         break;
     }
     return writer;
@@ -498,6 +527,14 @@ export const DataReply: MessageFns<DataReply> = {
             }
 
             message.body = { $case: "failure", value: Failure.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.body = { $case: "conditions", value: CopyConditions.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -1479,6 +1516,134 @@ export const CopyRow: MessageFns<CopyRow> = {
 
             message.sound = reader.bool();
             continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCheckCopiesRequest(): CheckCopiesRequest {
+  return { copyIds: [] };
+}
+
+export const CheckCopiesRequest: MessageFns<CheckCopiesRequest> = {
+  encode(message: CheckCopiesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.copyIds) {
+      writer.uint32(10).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckCopiesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckCopiesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.copyIds.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCopyConditions(): CopyConditions {
+  return { disk: 0, session: 0, conditions: [] };
+}
+
+export const CopyConditions: MessageFns<CopyConditions> = {
+  encode(message: CopyConditions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.disk !== 0) {
+      writer.uint32(8).uint64(message.disk);
+    }
+    if (message.session !== 0) {
+      writer.uint32(16).uint64(message.session);
+    }
+    if (message.conditions.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.conditions) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CopyConditions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCopyConditions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.disk = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.session = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.conditions.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.conditions.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
