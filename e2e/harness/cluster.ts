@@ -34,37 +34,56 @@ export class Cluster {
   readonly urls: readonly string[];
   readonly rows: readonly ProcessRow[];
   #local: ChildProcess;
+  /** Environment of every process of this cluster. */
+  readonly #env: NodeJS.ProcessEnv;
   /** Processes that this harness restarted itself, by name. */
   readonly #restarted = new Map<string, ChildProcess>();
   readonly #pids: Map<string, number>;
 
-  private constructor(folder: string, local: ChildProcess, rows: readonly ProcessRow[]) {
+  private constructor(
+    folder: string,
+    started: { readonly local: ChildProcess; readonly env: NodeJS.ProcessEnv },
+    rows: readonly ProcessRow[],
+  ) {
     this.folder = folder;
-    this.#local = local;
+    this.#local = started.local;
+    this.#env = started.env;
     this.rows = rows;
     this.urls = rows.filter(({ role }) => role === 'coordinator').map(({ http }) => httpUrl(http));
     this.#pids = new Map(rows.map(({ name, pid }) => [name, pid]));
   }
 
-  /** Starts a cluster in a new folder and waits until it says that it is ready. */
-  static async start(extra: readonly string[] = []): Promise<Cluster> {
+  /**
+   * Starts a cluster in a new folder and waits until it says that it is ready. `variables`: more
+   * environment for all of its processes, restarted ones too.
+   */
+  static async start(
+    extra: readonly string[] = [],
+    variables: Readonly<Record<string, string>> = {},
+  ): Promise<Cluster> {
     const folder = await mkdtemp(join(tmpdir(), 'minikv-e2e-'));
     const basePort = await freeBasePort();
-    return Cluster.#launch(folder, ['--base-port', String(basePort), ...extra]);
+    const env = { ...process.env, ...variables };
+    return Cluster.#launch(folder, ['--base-port', String(basePort), ...extra], env);
   }
 
-  static async #launch(folder: string, args: readonly string[]): Promise<Cluster> {
+  static async #launch(
+    folder: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv,
+  ): Promise<Cluster> {
     const local = spawn(
       process.execPath,
       [...NODE_FLAGS, CLI, 'local', '--data-dir', folder, ...args],
       {
         cwd: ROOT,
+        env,
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );
     await readyLine(local);
     const rows = JSON.parse(await readFile(join(folder, 'processes.json'), 'utf8')) as ProcessRow[];
-    return new Cluster(folder, local, rows);
+    return new Cluster(folder, { local, env }, rows);
   }
 
   row(name: string): ProcessRow {
@@ -73,10 +92,22 @@ export class Cluster {
     return found;
   }
 
-  /** Signals one process; resolves once it is gone (unless it was only paused or resumed). */
-  async kill(name: string, signal: NodeJS.Signals): Promise<void> {
+  /** Process id of a process in its present life. */
+  pid(name: string): number {
     const pid = this.#pids.get(name);
     if (pid === undefined) throw new Error(`no process ${name}`);
+    return pid;
+  }
+
+  /** Resolves once a process is gone that somebody else has killed. */
+  async death(name: string, timeoutMs: number): Promise<void> {
+    const pid = this.pid(name);
+    await waitFor(`${name} is gone`, timeoutMs, () => !alive(pid));
+  }
+
+  /** Signals one process; resolves once it is gone (unless it was only paused or resumed). */
+  async kill(name: string, signal: NodeJS.Signals): Promise<void> {
+    const pid = this.pid(name);
     process.kill(pid, signal);
     if (signal === 'SIGSTOP' || signal === 'SIGCONT') return;
     await waitFor(`${name} ends after ${signal}`, STOP_TIMEOUT_MS, () => !alive(pid));
@@ -89,7 +120,11 @@ export class Cluster {
   ): void {
     const [program, ...args] = change(this.row(name).command);
     if (program === undefined) throw new Error(`no command for ${name}`);
-    const child = spawn(program, args, { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(program, args, {
+      cwd: ROOT,
+      env: this.#env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     keepTail(child);
     child.stderr.pipe(createWriteStream(this.#logOf(name), { flags: 'a' }));
     if (child.pid === undefined) throw new Error(`${name} did not start`);

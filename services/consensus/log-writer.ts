@@ -4,6 +4,7 @@
  * durable waits here, in order.
  */
 import { asError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import type { LogPoint, Ready } from '../raft/types.ts';
 import type { RaftLog } from './raft-log.ts';
 
@@ -30,6 +31,7 @@ export class LogWriter {
       this.#events.persisted(ready, null);
       return;
     }
+    for (const { data } of ready.entries) failpoint('raft.appended', data);
     this.#queue.push(ready);
     this.#running ??= this.#run();
   }
@@ -47,7 +49,10 @@ export class LogWriter {
         const writes = batch.filter(mustWrite);
         if (writes.length > 0) await this.#log.write(writes);
         if (batch.some(({ recovered }) => recovered)) await this.#log.setRecovered();
-        for (const ready of batch) this.#events.persisted(ready, lastPoint(ready));
+        for (const ready of batch) {
+          for (const { data } of ready.entries) failpoint('raft.durable', data);
+          this.#events.persisted(ready, lastPoint(ready));
+        }
       }
     } catch (error) {
       this.#queue = [];

@@ -5,6 +5,7 @@
 import { present } from '../common/assert.ts';
 import type { Clock, Timer } from '../common/clock.ts';
 import { type ErrorCode, KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import { type DiskId, logIndex, mintTxnId, type TxnId } from '../common/ids.ts';
 import type { Random } from '../common/random.ts';
 import type { Consensus } from '../consensus/types.ts';
@@ -189,6 +190,7 @@ export class CommitRound {
       this.#command = this.#options.command(id, votes);
       this.#stopAwaiting = metadata.awaitOutcome(id, (decision) => this.#decided(decision));
     }
+    failpoint('gateway.voted', this.#command);
     this.#proposedMs = clock.monotonicMs();
     this.#wasRefused = false;
     // A refusal is only a hint to try again: from here on only the applied state says "no".

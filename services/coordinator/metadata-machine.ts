@@ -6,6 +6,7 @@
 import { assert } from '../common/assert.ts';
 import type { Clock } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import {
   type CopyId,
   type DiskId,
@@ -207,6 +208,7 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
         index === this.#applied.index + 1,
         `entry ${index} does not follow ${this.#applied.index}`,
       );
+      failpoint('raft.committed', data);
       if (kind === 'command') {
         results.push({ index, result: state.apply(index, decodeCommand(data)) });
       }

@@ -3,6 +3,7 @@
  * it may get lost: a volume that was not told asks. A finalize that finds no copy means that a
  * record names a copy which is not there, so the key is reported thin.
  */
+import { failpoint } from '../common/failpoint.ts';
 import type { BlobId, DiskId } from '../common/ids.ts';
 import { copyId } from '../common/ids.ts';
 import type { Consensus } from '../consensus/types.ts';
@@ -34,7 +35,11 @@ export class Settler {
     if (record?.blobId !== blobId) return;
     for (const copy of record.copies) {
       if (!disks.includes(copy.disk)) continue;
-      this.#settle(copy.disk, 'finalize', blobId, () => this.#suspect(key, blobId, copy.disk));
+      failpoint('gateway.finalizing', key);
+      this.#settle(copy.disk, 'finalize', blobId, (isThere) => {
+        failpoint('gateway.finalized', key);
+        if (!isThere) this.#suspect(key, blobId, copy.disk);
+      });
     }
   }
 
@@ -47,13 +52,11 @@ export class Settler {
     disk: DiskId,
     action: 'finalize' | 'discard',
     blobId: BlobId,
-    onMissing: () => void,
+    answered: (isThere: boolean) => void,
   ): void {
     const { volumes, logger } = this.#components;
     volumes.settle(disk, action, [copyId(blobId)]).then(
-      ([isDone]) => {
-        if (isDone === false) onMissing();
-      },
+      ([isThere]) => answered(isThere ?? true),
       (error: unknown) => logger.debug({ disk, action, error }, 'volume not told of a decision'),
     );
   }

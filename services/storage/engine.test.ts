@@ -244,6 +244,31 @@ describe('the journal', () => {
     }
   });
 
+  test('tells apart what is open, staged and live', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const held = async () =>
+      Object.fromEntries(
+        [...(await rig.metrics.print()).matchAll(/_(open|staged|live)_(\w+) (\d+)/g)].map(
+          ([, state, unit, count]) => [`${state} ${unit}`, Number(count)],
+        ),
+      );
+    const value = rig.value(3_000);
+    await stageChunks(engine, value, 1_000);
+    const none = { 'staged copies': 0, 'staged bytes': 0, 'live copies': 0, 'live bytes': 0 };
+    expect(await held()).toEqual({ 'open copies': 1, 'open bytes': 3_000, ...none });
+    await engine.stageEnd(value.end);
+    const small = await rig.whole(engine, 10);
+    const live = { 'open copies': 0, 'open bytes': 0, 'live copies': 2, 'live bytes': 3_010 };
+    expect(await held()).toEqual({ 'staged copies': 2, 'staged bytes': 3_010, ...live });
+    await engine.finalize(value.id);
+    expect(await held()).toEqual({ 'staged copies': 1, 'staged bytes': 10, ...live });
+    await engine.drop(small.id);
+    await engine.drop(value.id);
+    expect(await held()).toEqual({ 'open copies': 0, 'open bytes': 0, ...none });
+    await engine.close();
+  });
+
   test('syncs by the clock under interval and tells what is unsynced', async () => {
     const rig = new StorageRig({ fsync: { kind: 'interval', intervalMs: 200 } });
     const engine = await rig.open();

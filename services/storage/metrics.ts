@@ -41,11 +41,26 @@ export function storageMetrics(metrics: Metrics, fsync: FsyncPolicy): StorageMet
   };
 }
 
+/** Copies in one state and the bytes of their values. */
+export interface Held {
+  readonly copies: number;
+  readonly bytes: number;
+}
+
+/** What is looked at when somebody scrapes. */
+export interface SampledStorage {
+  readonly unsyncedBytes: () => number;
+  readonly unsyncedAgeMs: () => number;
+  /** Chunks without an end. */
+  readonly open: () => Held;
+  /** Voted for, and the outcome is not known here. */
+  readonly staged: () => Held;
+  /** Staged and committed. */
+  readonly live: () => Held;
+}
+
 /** Values that are read at each scrape. */
-export function sampleStorage(
-  metrics: Metrics,
-  read: { readonly unsyncedBytes: () => number; readonly unsyncedAgeMs: () => number },
-): void {
+export function sampleStorage(metrics: Metrics, read: SampledStorage): void {
   metrics.sampled(
     'minikv_volume_unsynced_bytes',
     'Bytes written and not yet synced',
@@ -56,4 +71,12 @@ export function sampleStorage(
     'Age of the oldest unsynced byte',
     () => read.unsyncedAgeMs() / 1000,
   );
+  const held = (name: string, what: string, sample: () => Held): void => {
+    const prefix = `minikv_volume_${name}`;
+    metrics.sampled(`${prefix}_copies`, `Copies ${what}`, () => sample().copies);
+    metrics.sampled(`${prefix}_bytes`, `Value bytes of copies ${what}`, () => sample().bytes);
+  };
+  held('open', 'still being written', read.open);
+  held('staged', 'whose outcome is not known yet', read.staged);
+  held('live', 'staged or committed', read.live);
 }

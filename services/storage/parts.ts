@@ -86,6 +86,9 @@ export function wire(
   sampleStorage(components.metrics, {
     unsyncedBytes: () => journal.unsyncedBytes,
     unsyncedAgeMs: () => journal.unsyncedAgeMs,
+    open: () => staging.open,
+    staged: () => catalog.staged,
+    live: () => ({ copies: catalog.copyCount, bytes: catalog.valueBytes }),
   });
   const parts = { paths, files, catalog, damage, reader, journal, compaction, staging, space };
   const wired: EngineParts = { ...components, ...parts, onSealed: () => undefined };

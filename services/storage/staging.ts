@@ -7,6 +7,7 @@ import { crc32 } from '../common/checksum.ts';
 import type { Clock } from '../common/clock.ts';
 import { type DigestStream, digestOf, digestStream } from '../common/digest.ts';
 import { type ErrorCode, KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import type { CopyId, Digest } from '../common/ids.ts';
 import type { Catalog } from './index/catalog.ts';
 import { type Copy, DROPPED, STAGED } from './index/entry.ts';
@@ -56,6 +57,13 @@ export class Staging {
   constructor(components: StagingComponents, options: { readonly votesSynced: boolean }) {
     this.#parts = components;
     this.#votesSynced = options.votesSynced;
+  }
+
+  /** All open copies together. */
+  get open(): { readonly copies: number; readonly bytes: number } {
+    let bytes = 0;
+    for (const open of this.#open.values()) bytes += open.bytes;
+    return { copies: this.#open.size, bytes };
   }
 
   /** Milliseconds since an open copy last grew, or undefined where it is not open. */
@@ -227,6 +235,7 @@ export class Staging {
     this.#ends.set(end.copyId, { digest: end.digest, done });
     try {
       await done;
+      failpoint('volume.staged', end.owner);
     } finally {
       this.#ends.delete(end.copyId);
     }

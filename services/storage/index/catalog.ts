@@ -84,6 +84,17 @@ export class Catalog {
     return this.#staged;
   }
 
+  /** All staged copies together; walks them. */
+  get staged(): { readonly copies: number; readonly bytes: number } {
+    let bytes = 0;
+    for (const id of this.#staged.keys()) {
+      const key = keyOf(id);
+      const copy = this.#copyAt(key);
+      if (copy !== undefined) bytes += this.#sizeAt(key, copy);
+    }
+    return { copies: this.#staged.size, bytes };
+  }
+
   get open(): ReadonlyMap<CopyId, OpenExtent> {
     return this.#open;
   }

@@ -6,6 +6,7 @@
  */
 import type { Clock, Timer } from '../../common/clock.ts';
 import { KvError } from '../../common/errors.ts';
+import { failpoint } from '../../common/failpoint.ts';
 import type { Random } from '../../common/random.ts';
 import type { DiskFile } from '../../disk/disk.ts';
 import type { Catalog } from '../index/catalog.ts';
@@ -265,6 +266,7 @@ export class Journal {
 
   #settle(batch: readonly Pending[]): void {
     for (const pending of batch) {
+      failpoint('volume.written', pending.draft.meta);
       if (pending.synced) this.#waiters.push(pending);
       else pending.resolve();
     }

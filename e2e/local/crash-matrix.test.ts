@@ -1,0 +1,59 @@
+/**
+ * Goal: whoever dies by SIGKILL between any two steps of a write, no key is changed halfway, the client
+ * was told nothing that is not so, and once the fence has passed nothing staged is left.
+ * Method: one cluster with a short fence; in each cell a failpoint kills the victim exactly at its step,
+ * once over an old value and once on a new key; at the end the volumes hold what records name.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Cluster } from '../harness/cluster.ts';
+import { CrashMatrix, SECOND_LOG, STEPS } from '../harness/crash-matrix.ts';
+import { CrashPlanner } from '../harness/crash-plan.ts';
+import { waitFor } from '../harness/wait-for.ts';
+
+/** Short, so that the test can see the fence pass; a user's is a minute. */
+const SETTINGS = { MINIKV_REQUEST_TIMEOUT: '4s', MINIKV_FENCE: '4s', MINIKV_GRACE: '5s' };
+const CELL_TIMEOUT_MS = 60_000;
+
+const planner = new CrashPlanner();
+let cluster: Cluster;
+let matrix: CrashMatrix;
+
+beforeAll(async () => {
+  cluster = await Cluster.start([], { ...SETTINGS, ...planner.variables });
+  matrix = new CrashMatrix(cluster, planner);
+  await matrix.prepare(3 * STEPS.length + 1);
+}, 90_000);
+
+afterAll(async () => {
+  await cluster.stop();
+  planner.remove();
+}, 90_000);
+
+describe.each(['leader', 'gateway', 'volume'] as const)('the %s dies', (victim) => {
+  test.each(STEPS)(
+    '$name',
+    async (step) => {
+      await matrix.run({ victim, step, variant: 'replaces', nth: 1 });
+      await matrix.run({ victim, step, variant: 'creates', nth: 1 });
+    },
+    CELL_TIMEOUT_MS,
+  );
+});
+
+test(
+  'the leader dies after propose, when the entry is in a second log',
+  async () => {
+    await matrix.run({ victim: 'leader', step: SECOND_LOG, variant: 'replaces', nth: 1 });
+  },
+  CELL_TIMEOUT_MS,
+);
+
+test('once the fence has passed no staged bytes are left, and every write is decided', async () => {
+  await matrix.calm();
+  let left: readonly string[] = ['not looked yet'];
+  await waitFor('nothing left on the volumes', 40_000, async () => {
+    left = await matrix.leftovers();
+    return left.length === 0;
+  }).catch(() => expect(left).toEqual([]));
+  await matrix.everythingStands();
+}, 120_000);
