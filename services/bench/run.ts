@@ -13,6 +13,7 @@ import {
 } from './cluster-bench.ts';
 import { readProcesses, withFreshCluster } from './fresh-cluster.ts';
 import { clusterReport, errorCount, thisHost } from './report.ts';
+import { runVolumeBench, volumeReport } from './volume-bench.ts';
 
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -123,6 +124,34 @@ const program = new Command('npm run bench --')
   .option('--dir <dir>', 'where its temporary folder is made')
   .option('--output <form>', 'text or json', readForm, 'text')
   .action(benchCluster);
+
+interface VolumeFlags {
+  readonly blobs: number;
+  readonly size: number;
+  readonly opens: number;
+  readonly dir?: string;
+  readonly output: 'text' | 'json';
+}
+
+async function benchVolume(flags: VolumeFlags): Promise<void> {
+  const { blobs, opens, dir: parent = null } = flags;
+  const options = { blobs, opens, parent, sizeBytes: flags.size };
+  const result = await runVolumeBench(options, stopping.signal, say);
+  print(flags.output, {
+    text: volumeReport(options, result),
+    json: { machine: thisHost(), settings: options, ...result },
+  });
+}
+
+program
+  .command('volume')
+  .description("one volume's store: open times, memory and reads with many small blobs")
+  .option('--blobs <n>', 'stored', readCount(1000, 100_000_000), 1_000_000)
+  .option('--size <bytes>', 'of a blob', readCount(0, 1024 * 1024), 100)
+  .option('--opens <n>', 'measured of each kind', readCount(1, 1000), 9)
+  .option('--dir <dir>', 'where its temporary folder is made')
+  .option('--output <form>', 'text or json', readForm, 'text')
+  .action(benchVolume);
 
 try {
   await program.parseAsync();

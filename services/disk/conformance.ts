@@ -36,6 +36,7 @@ export function describeDisk(name: string, make: () => Promise<DiskUnderTest>): 
       return textOf(bytes);
     }
 
+    describeReads(() => ({ ...under, at, put, get }));
     describeFiles(() => ({ ...under, at, put, get }));
     describeNames(() => ({ ...under, at, put, get }));
   });
@@ -45,6 +46,32 @@ interface Bench extends DiskUnderTest {
   readonly at: (file: string) => string;
   readonly put: (file: string, text: string) => Promise<void>;
   readonly get: (file: string) => Promise<string>;
+}
+
+function describeReads(bench: () => Bench): void {
+  test('reads fewer bytes only where the file ends', async () => {
+    const { disk, at, put } = bench();
+    await put('a', 'hello');
+    const file = await disk.open(at('a'), 'read');
+    expect(textOf(await file.read(3, 10))).toBe('lo');
+    expect((await file.read(5, 10)).length).toBe(0);
+    await file.close();
+  });
+
+  test('reads into memory of any kind, and says how much there was', async () => {
+    const { disk, at, put } = bench();
+    await put('a', 'hello');
+    const file = await disk.open(at('a'), 'read');
+    for (const memory of [new ArrayBuffer(8), new SharedArrayBuffer(8)]) {
+      const target = new Uint8Array(memory, 1, 6).fill(46);
+      expect(await file.readInto(2, target)).toBe(3);
+      expect(textOf(target.slice())).toBe('llo...');
+      expect(await file.readInto(0, target.subarray(0, 2))).toBe(2);
+      expect(textOf(target.slice())).toBe('heo...');
+      expect(await file.readInto(5, target)).toBe(0);
+    }
+    await file.close();
+  });
 }
 
 function describeFiles(bench: () => Bench): void {
@@ -67,15 +94,6 @@ function describeFiles(bench: () => Bench): void {
     const bytes = await file.read(0, 3000);
     expect(bytes.length).toBe(3000);
     expect(bytes[2999]).toBe(2999 & 0xff);
-    await file.close();
-  });
-
-  test('reads fewer bytes only where the file ends', async () => {
-    const { disk, at, put } = bench();
-    await put('a', 'hello');
-    const file = await disk.open(at('a'), 'read');
-    expect(textOf(await file.read(3, 10))).toBe('lo');
-    expect((await file.read(5, 10)).length).toBe(0);
     await file.close();
   });
 

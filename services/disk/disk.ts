@@ -10,6 +10,8 @@ export interface DiskFile {
   readonly path: string;
   /** Up to `length` bytes from `offset`: fewer only where the file ends. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Fills `target` from `offset`; answers the bytes read: fewer only where the file ends. */
+  readInto(offset: number, target: Uint8Array): Promise<number>;
   /** Writes all parts in order from `offset`; not durable before `sync`. Loops over short writes. */
   write(offset: number, parts: readonly Uint8Array[]): Promise<void>;
   /** Bytes written before the call are durable once it resolves. A failed sync is never retried. */

@@ -209,6 +209,12 @@ export class MemoryDisk implements Disk {
         await enter('read');
         return file.read(offset, length);
       },
+      readInto: async (offset, target) => {
+        await enter('read');
+        const bytes = file.read(offset, target.length);
+        target.set(bytes);
+        return bytes.length;
+      },
       write: async (offset, parts) => {
         await enterToChange(null);
         await this.#pass('write', path).catch((error: unknown) => {

@@ -107,21 +107,23 @@ class NodeFile implements DiskFile {
     this.#handle = handle;
   }
 
-  read(offset: number, length: number): Promise<Uint8Array> {
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    const target = new Uint8Array(length);
+    const filled = await this.readInto(offset, target);
+    return filled === length ? target : target.subarray(0, filled);
+  }
+
+  readInto(offset: number, target: Uint8Array): Promise<number> {
     return translate(this.path, async () => {
-      const target = new Uint8Array(length);
+      const length = target.length;
       let filled = 0;
       while (filled < length) {
-        const { bytesRead } = await this.#handle.read(
-          target,
-          filled,
-          length - filled,
-          offset + filled,
-        );
+        const at = offset + filled;
+        const { bytesRead } = await this.#handle.read(target, filled, length - filled, at);
         if (bytesRead === 0) break;
         filled += bytesRead;
       }
-      return filled === length ? target : target.subarray(0, filled);
+      return filled;
     });
   }
 

@@ -31,6 +31,7 @@ export class PowerCut {
     const wrapFile = (file: DiskFile): DiskFile => ({
       path: file.path,
       read: (offset, length) => file.read(offset, length),
+      readInto: (offset, target) => file.readInto(offset, target),
       write: (offset, parts) => change(['write', file.path], () => file.write(offset, parts)),
       sync: () => change(['sync', file.path], () => file.sync()),
       truncate: (length) => change(['truncate', file.path], () => file.truncate(length)),

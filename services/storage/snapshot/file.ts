@@ -1,21 +1,19 @@
 /** Reads and publishes the index snapshot: whole or not at all, and never ahead of the segments. */
 import { crc32 } from '../../common/checksum.ts';
 import { KvError } from '../../common/errors.ts';
-import { KIB, MIB } from '../../common/units.ts';
+import { MIB } from '../../common/units.ts';
 import type { Disk, DiskFile } from '../../disk/disk.ts';
 import { publishFile } from '../../disk/publish.ts';
 import { Catalog } from '../index/catalog.ts';
-import type { Partition } from '../index/partition.ts';
+import { Partition, partitionWords } from '../index/partition.ts';
 import { SegmentTable } from '../index/segments.ts';
-import { PARTITIONS, Table, type TableImage } from '../index/table.ts';
+import { type PartitionShape, Table, type TableImage } from '../index/table.ts';
 import {
   bodyCrcOf,
   bytesOf,
   decodeFront,
   encodeFront,
   frontBytes,
-  partitionsOf,
-  piecesOf,
   type SnapshotDescription,
   type SnapshotFront,
 } from './format.ts';
@@ -65,21 +63,15 @@ export async function loadSnapshot(
   disk: Disk,
   path: string,
 ): Promise<LoadedSnapshot | 'absent' | 'damaged'> {
-  if (!(await disk.exists(path))) return 'absent';
-  const file = await disk.open(path, 'read');
+  let file: DiskFile;
   try {
-    const front = await readFront(file);
-    if (front === null) return 'damaged';
-    const partitions = await readBody(file, front);
-    if (partitions === null) return 'damaged';
-    const { description } = front;
-    const segments = new SegmentTable();
-    for (const info of description.segments) segments.restore({ ...info });
-    const copies = new Table(partitions.slice(0, PARTITIONS));
-    const chunks = new Table(partitions.slice(PARTITIONS));
-    const catalog = new Catalog({ copies, chunks, segments });
-    catalog.restore(description);
-    return { catalog, description };
+    file = await disk.open(path, 'read');
+  } catch (error) {
+    if (error instanceof KvError && error.code === 'NOT_FOUND') return 'absent';
+    throw error;
+  }
+  try {
+    return (await readSnapshot(file)) ?? 'damaged';
   } catch (error) {
     if (error instanceof KvError && error.code === 'CORRUPT') return 'damaged';
     throw error;
@@ -88,42 +80,92 @@ export async function loadSnapshot(
   }
 }
 
-async function readFront(file: DiskFile): Promise<SnapshotFront | null> {
-  const first = await file.read(0, FRONT_READ_BYTES);
-  const needed = frontBytes(first);
-  if (needed === null) return null;
-  return decodeFront(needed <= first.length ? first : await file.read(0, needed));
-}
-
-/** Each piece is summed while the next ones are being read. */
-async function readBody(
-  file: DiskFile,
-  front: SnapshotFront,
-): Promise<readonly Partition[] | null> {
-  const { description, bodyStart, bodyCrc } = front;
-  const pieces = piecesOf([...description.copyShapes, ...description.chunkShapes], PIECE_BYTES_MIN);
-  const bodyBytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
-  if ((await file.size()) !== bodyStart + bodyBytes) return null;
-  const reads: Promise<Uint8Array>[] = [];
-  let asked = bodyStart;
-  const partitions: Partition[] = [];
+/**
+ * Null where anything does not verify. The tables are laid over the memory while it fills, and nobody
+ * sees them before all of it has been summed.
+ */
+async function readSnapshot(file: DiskFile): Promise<LoadedSnapshot | null> {
+  const sizeBytes = await file.size();
+  if (sizeBytes % 4 !== 0) return null;
+  const bytes = memoryOf(sizeBytes);
+  let bodyStart: number | null = null;
+  let front: SnapshotFront | null = null;
+  let loaded: LoadedSnapshot | null = null;
   let crc = 0;
-  for (const [i, piece] of pieces.entries()) {
-    for (const next of pieces.slice(reads.length, i + READS_AHEAD)) {
-      const read = file.read(asked, next.bytes);
-      /* Heard when its turn comes, or never when an earlier one fails. */
-      read.catch(() => undefined);
-      reads.push(read);
-      asked += next.bytes;
-    }
-    const bytes = await reads[i];
-    if (bytes?.length !== piece.bytes) return null;
-    crc = crc32(bytes, crc);
-    partitions.push(...partitionsOf(piece, bytes));
-  }
-  return crc === bodyCrc ? partitions : null;
+  const whole = await readAhead(file, bytes, (start, end) => {
+    bodyStart ??= frontBytes(bytes.subarray(0, end));
+    if (bodyStart === null) return false;
+    if (end > bodyStart) crc = crc32(bytes.subarray(Math.max(start, bodyStart), end), crc);
+    if (front !== null || end < bodyStart) return true;
+    front = decodeFront(bytes.subarray(0, bodyStart));
+    if (front !== null) loaded = catalogOf(new Int32Array(bytes.buffer), front);
+    return loaded !== null;
+  });
+  return whole && crc === bodyCrcIn(front) ? loaded : null;
 }
 
-const FRONT_READ_BYTES = 64 * KIB;
-const PIECE_BYTES_MIN = 8 * MIB;
+const bodyCrcIn = (front: SnapshotFront | null): number | null => front?.bodyCrc ?? null;
+
+/**
+ * Shared memory, which nobody shares: the collector does not count it, so that reading an index of many
+ * MiB does not start a collection in the midst of opening. In one piece, because large pieces come
+ * from the system as they are touched, and small ones would be cleared first.
+ */
+const memoryOf = (sizeBytes: number): Uint8Array =>
+  new Uint8Array(new SharedArrayBuffer(sizeBytes));
+
+const WINDOW_BYTES = MIB;
+/** One thread of the pool stays free for the rest of opening. */
 const READS_AHEAD = 3;
+
+/**
+ * Fills `target` from the file, window by window: `visit` looks at one while the next ones are on
+ * their way. False where `visit` says so or the file ends early.
+ */
+async function readAhead(
+  file: DiskFile,
+  target: Uint8Array,
+  visit: (start: number, end: number) => boolean,
+): Promise<boolean> {
+  const reads: Promise<boolean>[] = [];
+  const ask = (start: number): void => {
+    const window = target.subarray(start, start + WINDOW_BYTES);
+    const read = file.readInto(start, window).then((filled) => filled === window.length);
+    /* Heard when its turn comes, or never when an earlier one fails. */
+    read.catch(() => undefined);
+    reads.push(read);
+  };
+  for (let start = 0, i = 0; start < target.length; start += WINDOW_BYTES, i += 1) {
+    while (reads.length < i + READS_AHEAD && reads.length * WINDOW_BYTES < target.length) {
+      ask(reads.length * WINDOW_BYTES);
+    }
+    if ((await reads[i]) !== true) return false;
+    if (!visit(start, Math.min(start + WINDOW_BYTES, target.length))) return false;
+  }
+  return true;
+}
+
+/** Its tables use the words of the file where they lie; null where they do not fill the file. */
+function catalogOf(words: Int32Array, front: SnapshotFront): LoadedSnapshot | null {
+  const { description, bodyStart } = front;
+  const { copyShapes, chunkShapes } = description;
+  const needed = [...copyShapes, ...chunkShapes].reduce(
+    (sum, { slots }) => sum + partitionWords(slots),
+    bodyStart / 4,
+  );
+  if (words.length !== needed) return null;
+  let at = bodyStart / 4;
+  const table = (shapes: readonly PartitionShape[]): Table =>
+    new Table(
+      shapes.map(({ slots, used }) => {
+        const start = at;
+        at += partitionWords(slots);
+        return new Partition({ words: words.subarray(start, at), slots, used });
+      }),
+    );
+  const segments = new SegmentTable();
+  for (const info of description.segments) segments.restore({ ...info });
+  const catalog = new Catalog({ copies: table(copyShapes), chunks: table(chunkShapes), segments });
+  catalog.restore(description);
+  return { catalog, description };
+}

@@ -7,7 +7,6 @@ import { ByteReader, ByteWriter } from '../../common/bytes.ts';
 import { crc32 } from '../../common/checksum.ts';
 import { type CopyId, copyId } from '../../common/ids.ts';
 import type { OpenExtent } from '../index/catalog.ts';
-import { Partition, partitionWords } from '../index/partition.ts';
 import type { SegmentInfo } from '../index/segments.ts';
 import { PARTITIONS, type PartitionShape, type TableImage } from '../index/table.ts';
 import { bufferOf } from '../segment/files.ts';
@@ -81,41 +80,6 @@ export function decodeFront(bytes: Uint8Array): SnapshotFront | null {
   if (crc32(text) !== front.readUInt32LE(16)) return null;
   const description = decodeDescription(text, front.readUInt32LE(4) === 1);
   return { description, bodyStart, bodyCrc: front.readUInt32LE(20) };
-}
-
-/** Partitions that are read as one piece of the body. */
-export interface Piece {
-  readonly shapes: readonly PartitionShape[];
-  readonly bytes: number;
-}
-
-/** Cuts the body between partitions into pieces of at least `bytesMin`, in order. */
-export function piecesOf(shapes: readonly PartitionShape[], bytesMin: number): readonly Piece[] {
-  const pieces: Piece[] = [];
-  let some: PartitionShape[] = [];
-  let bytes = 0;
-  for (const shape of shapes) {
-    some.push(shape);
-    bytes += partitionWords(shape.slots) * 4;
-    if (bytes < bytesMin) continue;
-    pieces.push({ shapes: some, bytes });
-    some = [];
-    bytes = 0;
-  }
-  if (some.length > 0) pieces.push({ shapes: some, bytes });
-  return pieces;
-}
-
-/** The partitions of a piece, using its bytes where they lie. */
-export function partitionsOf(piece: Piece, bytes: Uint8Array): readonly Partition[] {
-  const fit = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
-  const words = new Int32Array(fit.buffer, fit.byteOffset, piece.bytes / 4);
-  let at = 0;
-  return piece.shapes.map(({ slots, used }) => {
-    const start = at;
-    at += partitionWords(slots);
-    return new Partition({ words: words.subarray(start, at), slots, used });
-  });
 }
 
 function encodeDescription(description: SnapshotDescription): Uint8Array {
