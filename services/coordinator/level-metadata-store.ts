@@ -18,6 +18,7 @@ import {
   type FlushOperation,
   META_KEY,
 } from './flush-chain.ts';
+import type { MetadataDamage } from './metadata-damage.ts';
 import { checked, nameOf, sealed, type YoungRow } from './table-rows.ts';
 import { type Database, TableView } from './table-view.ts';
 
@@ -28,7 +29,7 @@ const WRITE_BUFFER_BYTES = 4 * MIB;
 /** `void`: this state cannot be trusted; throw it away and rebuild it. */
 export type OpenedStore =
   | { readonly kind: 'store'; readonly store: LevelMetadataStore; readonly meta: FlushMeta | null }
-  | { readonly kind: 'void'; readonly why: string };
+  | ({ readonly kind: 'void' } & MetadataDamage);
 
 /** Rows written since the last freeze. */
 interface Generation {
@@ -85,10 +86,10 @@ export class LevelMetadataStore implements MetadataStore {
         };
       }
       await db.close();
-      return read;
+      return { kind: 'void', damage: 'flush_chain', why: read.why };
     } catch (thrown) {
       await db.close().catch(() => undefined);
-      return voidBecause(thrown);
+      return { kind: 'void', ...damageOf(thrown) };
     }
   }
 
@@ -182,17 +183,18 @@ export class LevelMetadataStore implements MetadataStore {
   }
 }
 
-/** LevelDB gives the reason as the cause of "failed to open". */
-function voidBecause(thrown: unknown): OpenedStore {
+/**
+ * What a failed open or load says of the rows. LevelDB gives the reason as the cause of "failed to
+ * open". @throws KvError `DISK_FAILED` where it says nothing of them.
+ */
+export function damageOf(thrown: unknown): MetadataDamage {
   const error = asError(thrown);
-  const reason = messageOf(error.cause) ?? error.message;
-  const isDamaged =
-    (error instanceof KvError && error.code === 'CORRUPT') ||
-    /^Corruption|No such file|^NotFound/.test(reason);
-  if (isDamaged) return { kind: 'void', why: reason };
-  throw new KvError('DISK_FAILED', `the metadata store does not open: ${reason}`, {
-    cause: error,
-  });
+  if (error instanceof KvError && error.code === 'CORRUPT') {
+    return { damage: 'row', why: error.message };
+  }
+  const why = messageOf(error.cause) ?? error.message;
+  if (/^Corruption|No such file|^NotFound/.test(why)) return { damage: 'unopenable', why };
+  throw new KvError('DISK_FAILED', `the metadata store does not open: ${why}`, { cause: error });
 }
 
 const messageOf = (cause: unknown): string | undefined =>

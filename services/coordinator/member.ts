@@ -32,6 +32,7 @@ import { Reaper } from './jobs/reaper.ts';
 import { Reconcile } from './jobs/reconcile.ts';
 import { Repair } from './jobs/repair.ts';
 import { Wipe } from './jobs/wipe.ts';
+import { metadataDamageCounter } from './metadata-damage.ts';
 import { ReplicatedMetadata } from './metadata-machine.ts';
 import { type CoordinatorMetrics, coordinatorMetrics, sampleCoordinator } from './metrics.ts';
 import { ReadPath } from './read-path.ts';
@@ -110,7 +111,7 @@ export class Member {
     );
     if (folder.damagedSlots > 0) reportLogDamage({ logger, metrics }, 'identity_slot', {});
     const metadata = await ReplicatedMetadata.open(
-      { disk, clock, logger, onFatal },
+      { disk, clock, logger, onFatal, damage: metadataDamageCounter(parts.metrics) },
       { path: `${folder.path}/state` },
     );
     const snapshots = await SnapshotTransfer.open(

@@ -5,9 +5,9 @@
  */
 import { join } from 'node:path';
 import { textOf, utf8 } from '../common/bytes.ts';
-import { KvError } from '../common/errors.ts';
 import type { Disk } from '../disk/disk.ts';
 import { publishFile } from '../disk/publish.ts';
+import type { MetadataDamage } from './metadata-damage.ts';
 
 const POINTER = 'metadata.current';
 const NAME = /^metadata-([1-9][0-9]{0,9})$/;
@@ -17,6 +17,7 @@ export class MetadataFolder {
   readonly #disk: Disk;
   readonly #path: string;
   #number: number;
+  #found: MetadataDamage | null = null;
 
   private constructor(disk: Disk, options: { readonly path: string; readonly number: number }) {
     this.#disk = disk;
@@ -24,12 +25,22 @@ export class MetadataFolder {
     this.#number = options.number;
   }
 
-  /** Reads the pointer, or makes the first one, and clears what an earlier life left half done. */
+  /**
+   * Reads the pointer, or makes the first one, and clears what an earlier life left half done. The
+   * first table's folder is older than the pointer, so a pointer to nothing is damage.
+   */
   static async open(disk: Disk, path: string): Promise<MetadataFolder> {
     await disk.makeFolder(path);
-    const number = await readPointer(disk, join(path, POINTER));
-    const folder = new MetadataFolder(disk, { path, number: number ?? 1 });
-    if (number === null) await folder.#point(1);
+    const pointer = await readPointer(disk, join(path, POINTER));
+    const number = typeof pointer === 'number' ? pointer : await freshNumber(disk, path);
+    const folder = new MetadataFolder(disk, { path, number });
+    if (pointer === 'absent') await disk.makeFolder(folder.current);
+    if (pointer === 'damaged')
+      folder.#found = { damage: 'pointer', why: `${POINTER} is unreadable` };
+    else if (!(await disk.exists(folder.current))) {
+      folder.#found = { damage: 'missing', why: `${folder.current} is not there` };
+    }
+    if (typeof pointer !== 'number') await folder.#point(number);
     for (const name of await disk.list(path)) {
       const match = NAME.exec(name);
       if (match !== null && Number(match[1]) !== folder.#number) {
@@ -37,6 +48,11 @@ export class MetadataFolder {
       }
     }
     return folder;
+  }
+
+  /** What was wrong when it was opened; the present table is then an empty one. */
+  get found(): MetadataDamage | null {
+    return this.#found;
   }
 
   get current(): string {
@@ -59,10 +75,13 @@ export class MetadataFolder {
     return old;
   }
 
-  /** The present table is void: whoever opens this folder next finds an empty one in its place. */
-  async condemnCurrent(): Promise<void> {
+  /**
+   * The present table is void: an empty one is in its place now, also for whoever opens this folder
+   * next. Answers the old one.
+   */
+  async condemnCurrent(): Promise<string> {
     await this.prepareNext();
-    await this.publishNext();
+    return this.publishNext();
   }
 
   /** Removes a folder that is no longer the present one. */
@@ -79,15 +98,20 @@ export class MetadataFolder {
   }
 }
 
-async function readPointer(disk: Disk, path: string): Promise<number | null> {
-  if (!(await disk.exists(path))) return null;
+async function readPointer(disk: Disk, path: string): Promise<number | 'absent' | 'damaged'> {
+  if (!(await disk.exists(path))) return 'absent';
   const file = await disk.open(path, 'read');
   try {
     const name = textOf(await file.read(0, POINTER_BYTES_MAX)).trim();
     const match = NAME.exec(name);
-    if (match === null) throw new KvError('CORRUPT', `${path} names no metadata folder`);
-    return Number(match[1]);
+    return match === null ? 'damaged' : Number(match[1]);
   } finally {
     await file.close();
   }
+}
+
+/** A number that no folder has: nobody knows which of those that stand was the present one. */
+async function freshNumber(disk: Disk, path: string): Promise<number> {
+  const numbers = (await disk.list(path)).map((name) => Number(NAME.exec(name)?.[1] ?? 0));
+  return Math.max(0, ...numbers) + 1;
 }

@@ -2,7 +2,7 @@
  * The bridge on a real disk and a real LevelDB: what a crash keeps and what the log must bring back,
  * snapshots, listings and who is told what.
  */
-import { cp } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -13,9 +13,10 @@ import { diskId, logIndex, term } from '../common/ids.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
 import type { Command, Op } from '../metadata/commands.ts';
-import { recordKey } from '../metadata/keys.ts';
+import { recordKey, TABLE } from '../metadata/keys.ts';
 import type { Entry } from '../raft/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
+import type { Labels } from '../telemetry/metrics.ts';
 import { ManualClock, settle } from '../testing/manual-clock.ts';
 import { blob, copy, MetadataWorld, registerOf, remove } from '../testing/metadata-world.ts';
 import { removeTempDirs, tempDir } from '../testing/temp-dir.ts';
@@ -24,12 +25,16 @@ import type { ScannedRecord } from './metadata-port.ts';
 
 afterEach(removeTempDirs);
 
+const POINTER = 'metadata.current';
+
 /** A world that decides what is proposed, and machines that are given its log. */
 class Bench {
   readonly world = new MetadataWorld();
   readonly log: Entry[] = [];
   readonly clock = new ManualClock();
   readonly fatal: Error[] = [];
+  /** Kinds and counts of damage named so far. */
+  readonly damage: [string | undefined, number][] = [];
 
   constructor() {
     for (const n of [1, 2, 3]) this.add(registerOf({ volume: `volume-${n}`, nonce: `nonce-${n}` }));
@@ -54,6 +59,9 @@ class Bench {
       disk: new NodeDisk(),
       clock: this.clock,
       logger: silentLogger,
+      damage: {
+        add: (count = 1, labels: Labels = {}) => this.damage.push([labels['kind'], count]),
+      },
       onFatal: (error: Error) => this.fatal.push(error),
     };
     return ReplicatedMetadata.open(parts, { path });
@@ -242,6 +250,7 @@ describe('damage', () => {
     const db = new Level<Uint8Array, Uint8Array>(join(path, 'metadata-1'), {
       keyEncoding: 'view',
       valueEncoding: 'view',
+      compression: false,
     });
     const stored = await db.get(recordKey(utf8('k')));
     stored[5] = (stored[5] ?? 0) ^ 1;
@@ -259,7 +268,9 @@ describe('damage', () => {
     await stopped;
     expect(b.fatal[0]).toMatchObject({ code: 'CORRUPT' });
     await damaged.close();
+    expect(b.damage).toEqual([]);
     const anew = await b.open(path);
+    expect(b.damage).toEqual([['missing', 1]]);
     expect(anew.applied.index).toBe(0);
     b.feed(anew);
     expect(anew.digest()).toBe(b.world.state.digest());
@@ -507,5 +518,110 @@ describe('listings', () => {
     expect(await names(utf8('x'), 10)).toEqual(['y']);
     expect(await names(null, 1)).toEqual(['x']);
     await machine.close();
+  });
+});
+
+describe('damage at start', () => {
+  /** A folder with flushes in a table file and in LevelDB's own log. */
+  async function written(): Promise<{ b: Bench; path: string; table: string }> {
+    const { b, path, machine } = await bench();
+    const flushed = async (open: ReplicatedMetadata, from: number, to: number): Promise<void> => {
+      for (let i = from; i < to; i += 1) {
+        b.put(`key-${i}`, i);
+        b.feed(open);
+        await open.flush();
+      }
+      await open.close();
+    };
+    await flushed(machine, 0, 40);
+    // More than a block of LevelDB's log.
+    await flushed(await b.open(path), 40, 140);
+    return { b, path, table: join(path, 'metadata-1') };
+  }
+
+  async function change(path: string, how: (bytes: Buffer) => unknown): Promise<void> {
+    const bytes = await readFile(path);
+    how(bytes);
+    await writeFile(path, bytes);
+  }
+
+  const flip =
+    (at: number) =>
+    (bytes: Buffer): void => {
+      bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+    };
+  const fileOf = async (table: string, part: string): Promise<string> =>
+    join(table, (await readdir(table)).find((name) => name.includes(part)) ?? part);
+
+  const harms: readonly [string, string, (path: string, table: string) => Promise<void>][] = [
+    ['a pointer without a name', 'pointer', (path) => change(join(path, POINTER), flip(0))],
+    [
+      'a pointer to another table',
+      'missing',
+      (path) => change(join(path, POINTER), (bytes) => bytes.write('3', 9)),
+    ],
+    ['no table', 'missing', (_, table) => rm(table, { recursive: true })],
+    [
+      'a key in a table file',
+      'table_file',
+      async (_, table) => {
+        const file = await fileOf(table, '.ldb');
+        await change(file, (bytes) => flip(bytes.indexOf('key-7'))(bytes));
+      },
+    ],
+    [
+      'a manifest',
+      'unopenable',
+      async (_, table) => {
+        await change(await fileOf(table, 'MANIFEST'), flip(20));
+      },
+    ],
+    [
+      'an earlier flush in the log of LevelDB',
+      'flush_chain',
+      async (_, table) => {
+        const file = await fileOf(table, '.log');
+        // The first of two blocks: what LevelDB reads of the second one is a chain with a hole.
+        await change(file, flip(2000));
+      },
+    ],
+    [
+      'a row that is loaded',
+      'row',
+      async (_, table) => {
+        const db = new Level<Uint8Array, Uint8Array>(table, {
+          keyEncoding: 'view',
+          valueEncoding: 'view',
+          compression: false,
+        });
+        const marks = Uint8Array.of(TABLE.marks);
+        const value = await db.get(marks);
+        await db.put(marks, value?.map((byte) => byte ^ 1) ?? marks);
+        await db.close();
+      },
+    ],
+  ];
+
+  test.each(harms)('%s is named %s, and the log rebuilds the state', async (_, kind, harm) => {
+    const { b, path, table } = await written();
+    await harm(path, table);
+    const machine = await b.open(path);
+    expect(b.damage).toEqual([[kind, 1]]);
+    expect(machine.applied.index).toBe(0);
+    b.feed(machine);
+    expect(machine.digest()).toBe(b.world.state.digest());
+    expect(machine.record(utf8('key-7'))?.blobId).toBe(blob(7));
+    await machine.close();
+    const again = await b.open(path);
+    expect(b.damage).toHaveLength(1);
+    expect(again.digest()).toBe(b.world.state.digest());
+    await again.close();
+    expect(b.fatal).toEqual([]);
+  });
+
+  test('a folder that was never damaged names nothing', async () => {
+    const { b, path } = await written();
+    await (await b.open(path)).close();
+    expect(b.damage).toEqual([]);
   });
 });

@@ -35,39 +35,30 @@ import type {
 } from '../metadata/records.ts';
 import type { Entry, LogPoint } from '../raft/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { CounterMetric } from '../telemetry/metrics.ts';
 import type { FlushMeta } from './flush-chain.ts';
 import type { ListRequest, Page } from './gateway.ts';
 import { LevelMetadataStore } from './level-metadata-store.ts';
 import { Flusher } from './metadata-flusher.ts';
 import { MetadataFolder } from './metadata-folder.ts';
 import { listPage } from './metadata-listing.ts';
+import { loadState, type OpenedContent, openTrusted } from './metadata-open.ts';
 import type { Decision, Metadata, RecordScan, ScannedRecord } from './metadata-port.ts';
 import { scanGarbage, scanRecords, scanThin } from './metadata-scans.ts';
 import { readSnapshot, writeSnapshot } from './metadata-snapshot.ts';
 import { OutcomeWaiters } from './outcome-waiters.ts';
 import type { TableRow } from './table-rows.ts';
 
-const LOAD_PAGE_ROWS = 10_000;
 const INSTALL_BATCH_BYTES = MIB;
 /** Listings at once, and those that wait: each reads all shards. */
 const LISTINGS_MAX = 2;
 const LISTINGS_WAITING_MAX = 256;
 const NO_POINT: LogPoint = { index: logIndex(0), term: term(0) };
-/** Tables of which `MetadataState.load` wants every row: all others are read on demand. */
-const LOADED_TABLES: readonly number[] = [
-  TABLE.outcome,
-  TABLE.idempotency,
-  TABLE.disk,
-  TABLE.pin,
-  TABLE.marks,
-  TABLE.cluster,
-  TABLE.counters,
-];
-
 export interface MetadataParts {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly damage: CounterMetric;
   readonly onFatal: (error: Error) => void;
 }
 
@@ -106,26 +97,17 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
   }
 
   /**
-   * Opens the stored state; one that cannot be trusted is thrown away, and said so.
+   * Opens the stored state; one that cannot be trusted is thrown away, counted and logged.
    * @throws KvError `DISK_FAILED` when it cannot be opened for a reason of the machine's.
    */
   static async open(parts: MetadataParts, options: MetadataOptions): Promise<ReplicatedMetadata> {
     const folder = await MetadataFolder.open(parts.disk, options.path);
     let metadata: ReplicatedMetadata | null = null;
+    // Until it stands every failure is told by a rejection, and damage is mended here.
     const onFatal = (error: Error): void => {
-      if (metadata === null) parts.onFatal(error);
-      else metadata.#fail(error);
+      if (metadata !== null) metadata.#fail(error);
     };
-    let opened = await LevelMetadataStore.open({ onFatal }, folder.current);
-    if (opened.kind === 'void') {
-      parts.logger.error({ why: opened.why }, 'metadata cannot be trusted and is rebuilt');
-      await folder.remove(folder.current);
-      opened = await LevelMetadataStore.open({ onFatal }, folder.current);
-    }
-    if (opened.kind === 'void') throw new KvError('CORRUPT', `metadata: ${opened.why}`);
-    const { store, meta } = opened;
-    const state = await loadState(store, meta);
-    metadata = new ReplicatedMetadata(parts, folder, { store, state, meta });
+    metadata = new ReplicatedMetadata(parts, folder, await openTrusted(parts, folder, onFatal));
     return metadata;
   }
 
@@ -362,40 +344,10 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
   }
 }
 
-interface OpenedContent {
-  readonly store: LevelMetadataStore;
-  readonly state: MetadataState;
-  readonly meta: FlushMeta | null;
-}
-
 /** What a half-built store stands for: nothing. It is never published. */
 const UNFINISHED: FlushMeta = { point: NO_POINT, digest: '', installed: true };
 
 async function write(store: LevelMetadataStore, meta: FlushMeta): Promise<void> {
   store.freeze(meta);
   await store.writeFrozen();
-}
-
-async function loadState(
-  store: LevelMetadataStore,
-  meta: FlushMeta | null,
-): Promise<MetadataState> {
-  if (meta === null) return MetadataState.empty(store);
-  const view = store.view();
-  const rows: TableRow[] = [];
-  try {
-    for (const first of LOADED_TABLES) {
-      let next: Uint8Array = Uint8Array.of(first);
-      while (true) {
-        const page = await view.range(next, Uint8Array.of(first + 1), LOAD_PAGE_ROWS);
-        rows.push(...page);
-        const last = page.at(-1);
-        if (last === undefined) break;
-        next = Uint8Array.of(...last[0], 0);
-      }
-    }
-  } finally {
-    await view.close();
-  }
-  return MetadataState.load(store, rows, meta.digest);
 }

@@ -50,12 +50,15 @@ export class DamageLog {
   torn(segment: number, offset: number, bytes: number): void {
     this.#tornBytes += bytes;
     this.#metrics.damage.add(1, { kind: 'torn_tail' });
-    this.#logger.warn({ segment, offset, bytes }, 'torn tail: cut, a copy is kept aside');
+    this.#logger.warn(
+      { kind: 'torn_tail', segment, offset, bytes },
+      'torn tail: cut, a copy is kept aside',
+    );
   }
 
   /** The snapshot does not verify: the segments are read instead. */
   badSnapshot(why: string): void {
     this.#metrics.damage.add(1, { kind: 'snapshot' });
-    this.#logger.warn({ why }, 'index snapshot thrown away');
+    this.#logger.warn({ kind: 'snapshot', why }, 'index snapshot thrown away');
   }
 }

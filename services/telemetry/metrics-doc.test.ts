@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { LOG_DAMAGE_KINDS } from '../consensus/damage.ts';
+import { METADATA_DAMAGE_KINDS } from '../coordinator/metadata-damage.ts';
 import { DAMAGE_KINDS } from '../storage/metrics.ts';
 
 const SERVICES = join(import.meta.dirname, '..');
@@ -36,6 +37,7 @@ test('counters and no others end in _total', () => {
 
 test.each([
   ['minikv_raft_log_damage_total', LOG_DAMAGE_KINDS],
+  ['minikv_metadata_damage_total', METADATA_DAMAGE_KINDS],
   ['minikv_volume_damage_total', DAMAGE_KINDS],
 ])('every kind of %s has its row', (name, kinds) => {
   const section = page.split('\n### ').find((text) => text.startsWith(`\`${name}{kind}\``)) ?? '';

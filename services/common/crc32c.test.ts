@@ -1,0 +1,16 @@
+import { describe, expect, test } from '@jest/globals';
+import { crc32c } from './crc32c.ts';
+
+describe('crc32c', () => {
+  // RFC 3720, appendix B.4.
+  test.each([
+    ['32 zeros', new Uint8Array(32), 0x8a9136aa],
+    ['32 ones', new Uint8Array(32).fill(0xff), 0x62a8ab43],
+    ['rising', Uint8Array.from({ length: 32 }, (_, i) => i), 0x46dd794e],
+    ['falling', Uint8Array.from({ length: 32 }, (_, i) => 31 - i), 0x113fdb5c],
+    ['nine digits', new TextEncoder().encode('123456789'), 0xe3069283],
+    ['nothing', new Uint8Array(0), 0],
+  ])('%s', (_name, bytes, expected) => {
+    expect(crc32c(bytes)).toBe(expected);
+  });
+});
