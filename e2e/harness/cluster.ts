@@ -138,9 +138,25 @@ export class Cluster {
     return child === undefined ? '' : (TAILS.get(child) ?? []).join('');
   }
 
+  /** The structured lines that a restarted process has logged in its present life. */
+  lines(name: string): readonly Record<string, unknown>[] {
+    const whole = this.lastWords(name).split('\n').slice(0, -1);
+    return whole
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
   /** What a process has logged since the cluster was made, in all its lives. */
   log(name: string): Promise<string> {
     return readFile(this.#logOf(name), 'utf8');
+  }
+
+  /** Resolves once a process has ended by itself, with its exit code. */
+  async ended(name: string, timeoutMs: number): Promise<number | null> {
+    const child = this.#restarted.get(name);
+    if (child === undefined) throw new Error(`${name} was not restarted here`);
+    await waitFor(`${name} ends`, timeoutMs, () => child.exitCode !== null);
+    return child.exitCode;
   }
 
   async status(url: string): Promise<Record<string, unknown>> {
@@ -206,6 +222,7 @@ function alive(pid: number): boolean {
   }
 }
 
+const TAIL_PIECES_MAX = 2000;
 const TAILS = new WeakMap<ChildProcess, string[]>();
 
 /** Keeps the last output of a child, for failures. */
@@ -214,7 +231,7 @@ function keepTail(child: ChildProcess): string[] {
   TAILS.set(child, tail);
   const keep = (piece: Buffer): void => {
     tail.push(piece.toString());
-    if (tail.length > 50) tail.shift();
+    if (tail.length > TAIL_PIECES_MAX) tail.shift();
   };
   child.stdout?.on('data', keep);
   child.stderr?.on('data', keep);

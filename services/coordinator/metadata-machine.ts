@@ -47,7 +47,6 @@ import type { Decision, Metadata, RecordScan, ScannedRecord } from './metadata-p
 import { scanGarbage, scanRecords, scanThin } from './metadata-scans.ts';
 import { readSnapshot, writeSnapshot } from './metadata-snapshot.ts';
 import { OutcomeWaiters } from './outcome-waiters.ts';
-import type { TableRow } from './table-rows.ts';
 
 const INSTALL_BATCH_BYTES = MIB;
 /** Listings at once, and those that wait: each reads all shards. */
