@@ -73,6 +73,8 @@ export interface VolumeOptions extends CommonOptions {
   /** Free bytes below which staging is refused with NO_SPACE. */
   readonly reserveBytes: number;
   readonly compactionBytesPerSecond: number;
+  /** 0: nothing is scrubbed. */
+  readonly scrubBytesPerSecond: number;
   readonly heartbeatMs: number;
   /** Bytes of value that this volume may hold; 0: what the disk has. */
   readonly capacityBytes: number;

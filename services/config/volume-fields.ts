@@ -79,6 +79,12 @@ const schema = z.object({
     value: 'SIZE',
     help: 'bytes that compaction may copy in a second',
   }),
+  scrubRate: field(size(0, TIB), {
+    class: 'restart',
+    fallback: '8MiB',
+    value: 'SIZE',
+    help: 'bytes read in a second to find decay, after the start and daily; 0: none',
+  }),
   heartbeatMs: field(milliseconds(50, MINUTE_MS), {
     class: 'restart',
     fallback: '1000',
@@ -130,6 +136,7 @@ export const volumeRole: Role<typeof schema, VolumeOptions> = {
     segmentBytes: values.segmentBytes,
     reserveBytes: values.reserve,
     compactionBytesPerSecond: values.compactionRate,
+    scrubBytesPerSecond: values.scrubRate,
     heartbeatMs: values.heartbeatMs,
     capacityBytes: values.capacity,
     advertiseHttp: values.advertiseHttp,

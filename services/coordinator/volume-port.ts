@@ -20,6 +20,8 @@ export interface LiveVolume {
   readonly leaving: boolean;
   readonly version: string;
   readonly fsyncPolicy: string;
+  /** Bad places that it has found in its files in this boot; only rises. */
+  readonly damage: number;
   /** Milliseconds since it was heard. */
   readonly heardMs: number;
   /** Failed or stalled on the data path since it was last heard: the last choice for new work. */

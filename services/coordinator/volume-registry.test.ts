@@ -73,6 +73,7 @@ class Volume {
       acceptsWrites: true,
       version: '1',
       fsyncPolicy: 'always',
+      damage: 0,
     };
     this.send({ $case: 'heartbeat', value: { ...value, ...more } });
   }

@@ -24,6 +24,7 @@ export interface Vitals {
   readonly acceptsWrites: boolean;
   readonly version: string;
   readonly fsyncPolicy: string;
+  readonly damage: number;
 }
 
 export interface RegistryComponents {

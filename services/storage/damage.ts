@@ -56,6 +56,19 @@ export class DamageLog {
     );
   }
 
+  /** Bytes that a clean stop had vouched for are gone: a whole segment, or the end of one. */
+  lost(segment: number, why: string): void {
+    this.#count += 1;
+    this.#metrics.damage.add(1, { kind: 'lost_bytes' });
+    this.#logger.error({ kind: 'lost_bytes', segment, why }, 'bytes of a segment are gone');
+  }
+
+  /** One of the two slots of the folder's identity does not verify; the other one served. */
+  identitySlot(): void {
+    this.#metrics.damage.add(1, { kind: 'identity_slot' });
+    this.#logger.warn({ kind: 'identity_slot' }, 'one slot of the volume identity is damaged');
+  }
+
   /** The snapshot does not verify: the segments are read instead. */
   badSnapshot(why: string): void {
     this.#metrics.damage.add(1, { kind: 'snapshot' });

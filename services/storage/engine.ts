@@ -99,7 +99,10 @@ class SegmentEngine implements StorageEngine {
     const files = new SegmentFiles(disk, paths);
     const metrics = storageMetrics(components.metrics, options.fsync);
     const damage = new DamageLog({ logger, metrics });
-    const recovered = await recover({ disk, files, clock, damage, paths, loading });
+    const { endedCleanly = false, damagedSlots = 0 } = options.folder ?? {};
+    if (damagedSlots > 0) damage.identitySlot();
+    const parts = { disk, files, clock, damage, paths, loading, endedCleanly };
+    const recovered = await recover(parts);
     const wired = wire(components, options, { paths, files, metrics, damage, recovered });
     await wired.space.measure();
     const report = reportOf(recovered, damage, clock.monotonicMs() - beganMs);

@@ -7,8 +7,18 @@ import {
 } from '../telemetry/metrics.ts';
 import type { FsyncPolicy } from './types.ts';
 
-/** torn_tail: cut, unsynced. The others: quarantined. */
-export const DAMAGE_KINDS = ['torn_tail', 'corrupt_record', 'segment_header', 'snapshot'] as const;
+/**
+ * `torn_tail`: unsynced, cut. `corrupt_record`, `segment_header`: quarantined. `lost_bytes`: what a
+ * clean stop had vouched for is gone. `snapshot`: thrown away. `identity_slot`: the other one served.
+ */
+export const DAMAGE_KINDS = [
+  'torn_tail',
+  'corrupt_record',
+  'segment_header',
+  'lost_bytes',
+  'snapshot',
+  'identity_slot',
+] as const;
 
 export type DamageKind = (typeof DAMAGE_KINDS)[number];
 

@@ -26,6 +26,8 @@ export interface RecoverComponents {
   readonly paths: Paths;
   /** Begun before the folder is locked: a snapshot is right however old it is. */
   readonly loading: ReturnType<typeof loadSnapshot>;
+  /** The life before this one ended by `close`: its snapshot must be there and hold. */
+  readonly endedCleanly: boolean;
 }
 
 export interface Recovered {
@@ -46,19 +48,25 @@ interface Found {
 export async function recover(parts: RecoverComponents): Promise<Recovered> {
   const found = await findSegments(parts);
   const loaded = await parts.loading;
-  if (loaded === 'damaged') parts.damage.badSnapshot('it does not verify');
+  const { damage, endedCleanly } = parts;
+  if (loaded === 'damaged') damage.badSnapshot('it does not verify');
+  if (loaded === 'absent' && endedCleanly) damage.badSnapshot('a clean stop left none');
   if (typeof loaded === 'object') {
-    const recovery = new Recovery(parts, loaded.catalog, found);
-    if (await recovery.covers()) {
+    // Only the snapshot of the very stop before this start knows all that must be there.
+    const isLast = endedCleanly && loaded.description.clean;
+    const recovery = new Recovery(parts, loaded.catalog, { ...found, isComplete: isLast });
+    const short = await recovery.shortSegment();
+    if (short === null) {
       const recovered = await recovery.run();
       const clean = loaded.description.clean && recovered.replayedRecords === 0;
-      return { ...recovered, fromSnapshot: true, clean: clean && parts.damage.corruptCount === 0 };
+      return { ...recovered, fromSnapshot: true, clean: clean && damage.corruptCount === 0 };
     }
-    parts.damage.badSnapshot('it knows more than the segments hold');
+    if (isLast) damage.lost(short, 'it is shorter than at the clean stop');
+    damage.badSnapshot('it knows more than the segments hold');
   }
-  const isNew = found.sealed.size === 0 && found.wal.length === 0;
-  const recovered = await new Recovery(parts, new Catalog(), found).run();
-  return { ...recovered, fromSnapshot: false, clean: isNew };
+  const isNew = found.sealed.size === 0 && found.wal.length === 0 && !endedCleanly;
+  const recovery = new Recovery(parts, new Catalog(), { ...found, isComplete: false });
+  return { ...(await recovery.run()), fromSnapshot: false, clean: isNew };
 }
 
 async function findSegments({ disk, files, paths }: RecoverComponents): Promise<Found> {
@@ -87,27 +95,32 @@ async function listSegments(disk: Disk, folder: string): Promise<readonly number
 class Recovery {
   readonly #parts: RecoverComponents;
   readonly #catalog: Catalog;
-  readonly #found: Found;
+  readonly #found: Found & { readonly isComplete: boolean };
   #replayed = 0;
   /** Something besides the active segment's tail was read or lost: count anew. */
   #recount = false;
   #sealSeen = false;
 
-  constructor(parts: RecoverComponents, catalog: Catalog, found: Found) {
+  /** `isComplete`: each segment that the catalog knows must be there. */
+  constructor(
+    parts: RecoverComponents,
+    catalog: Catalog,
+    found: Found & { readonly isComplete: boolean },
+  ) {
     this.#parts = parts;
     this.#catalog = catalog;
     this.#found = found;
   }
 
-  /** False where the snapshot speaks of bytes that the active segment no longer has. */
-  async covers(): Promise<boolean> {
+  /** The active segment where it no longer has bytes of which the snapshot speaks, else null. */
+  async shortSegment(): Promise<number | null> {
     const { files } = this.#parts;
     for (const { segment, bytes, sealed } of this.#catalog.segments.all()) {
       if (sealed || !this.#found.wal.includes(segment)) continue;
       const file = await files.openActive(segment);
-      if ((await file.size()) < bytes) return false;
+      if ((await file.size()) < bytes) return segment;
     }
-    return true;
+    return null;
   }
 
   async run(): Promise<Omit<Recovered, 'fromSnapshot' | 'clean'>> {
@@ -150,7 +163,10 @@ class Recovery {
       if (this.#pathOf(segment) === null) gone.add(segment);
     }
     if (gone.size === 0) return;
-    for (const segment of gone) segments.remove(segment);
+    for (const segment of gone) {
+      if (this.#found.isComplete) this.#parts.damage.lost(segment, 'its file is gone');
+      segments.remove(segment);
+    }
     this.#catalog.sweep((segment) => gone.has(segment));
     this.#recount = true;
   }

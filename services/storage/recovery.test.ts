@@ -299,6 +299,29 @@ describe('a flipped bit', () => {
     }
   });
 
+  test('under a loaded snapshot is met by scrub in the active segment too, and in a chunk head', async () => {
+    for (const at of ['data', 'head'] as const) {
+      const rig = new StorageRig();
+      let engine = await rig.open();
+      const chunked = await rig.chunked(engine, 3000, 1000);
+      const later = await rig.whole(engine, 100);
+      await engine.close();
+      const chunk = recordsOf(await rig.bytesOf(FIRST))[1]!;
+      rig.disk.flipBit(FIRST, chunk.offset + (at === 'head' ? 30 : HEADER_BYTES + 200));
+      engine = await rig.open();
+      expect(engine.report).toMatchObject({ fromSnapshot: true, clean: true });
+      const running = engine.scrub(1e9, new AbortController().signal);
+      for (let i = 0; i < 20; i += 1) {
+        await turns(5);
+        await rig.clock.advance(1_000);
+      }
+      expect((await running).bad).toBe(1);
+      expect(await engine.info(chunked.id)).toMatchObject({ sound: false });
+      expect(await engine.info(later.id)).toMatchObject({ sound: true });
+      await engine.close();
+    }
+  });
+
   test('in one copy of a segment head harms nothing; in both the file is kept aside', async () => {
     const rig = new StorageRig({ segmentBytes: 4096 });
     let engine = await rig.open();
@@ -427,4 +450,87 @@ test('a wal folder on another device is copied from, not renamed', async () => {
   engine = await rig.open();
   for (const value of values) await expectFound(engine, value);
   await engine.close();
+});
+
+describe('what a clean stop had vouched for', () => {
+  const folder = { endedCleanly: true, damagedSlots: 0 };
+  const lost = '{kind="lost_bytes"} 1';
+
+  /** Closed cleanly: sealed segments, an active one, a snapshot. */
+  async function closed(): Promise<{ rig: StorageRig; values: Value[] }> {
+    const rig = new StorageRig({ segmentBytes: 4096 });
+    const engine = await rig.open();
+    const values: Value[] = [];
+    for (let i = 0; i < 6; i += 1) values.push(await rig.whole(engine, 900));
+    await engine.close();
+    return { rig, values };
+  }
+
+  test('is there: nothing is said', async () => {
+    const { rig } = await closed();
+    const engine = await rig.open({ folder });
+    expect(engine.report.clean).toBe(true);
+    expect(await rig.metrics.print()).not.toMatch(/damage_total.*[1-9]$/m);
+    await engine.close();
+  });
+
+  test.each(['sealed', 'active'] as const)(
+    'and is gone with its %s segment is loss',
+    async (which) => {
+      const { rig, values } = await closed();
+      const paths = await rig.segments();
+      await rig.disk.remove(which === 'sealed' ? FIRST_SEALED : (paths.at(-1) ?? ''));
+      const engine = await rig.open({ folder });
+      expect(engine.report.clean).toBe(false);
+      expect(await rig.metrics.print()).toContain(lost);
+      const missing = which === 'sealed' ? values[0]! : values[5]!;
+      expect(await engine.read(missing.id, 0, 1)).toEqual({ kind: 'absent' });
+      await engine.close();
+    },
+  );
+
+  test('and is cut off at a record is loss, and no torn tail', async () => {
+    const { rig, values } = await closed();
+    const path = (await rig.segments()).at(-1)!;
+    const bytes = await rig.bytesOf(path);
+    await rig.replace(path, bytes.subarray(0, recordsOf(bytes).at(-1)!.offset));
+    const engine = await rig.open({ folder });
+    expect(engine.report).toMatchObject({ clean: false, tornBytes: 0 });
+    expect(await rig.metrics.print()).toContain(lost);
+    expect(await engine.read(values[5]!.id, 0, 1)).toEqual({ kind: 'absent' });
+    await expectFound(engine, values[4]!);
+    await engine.close();
+  });
+
+  test('and has no snapshot any more is not clean, with segments or without', async () => {
+    for (const withSegments of [true, false]) {
+      const { rig } = await closed();
+      await rig.disk.remove('/data/index.snapshot');
+      if (!withSegments) for (const path of await rig.segments()) await rig.disk.remove(path);
+      const engine = await rig.open({ folder });
+      expect(engine.report.clean).toBe(false);
+      expect(await rig.metrics.print()).toContain('{kind="snapshot"} 1');
+      await engine.close();
+    }
+  });
+
+  test('says nothing of segments that a compaction removed in a life that crashed', async () => {
+    const { rig, values } = await closed();
+    const engine = await rig.open({ folder });
+    for (const { id } of values.slice(0, 5)) await engine.drop(id);
+    while (await engine.compactOnce()) continue;
+    rig.disk.crash();
+    const again = await rig.open({ folder: { ...folder, endedCleanly: false } });
+    expect(await rig.metrics.print()).toContain('{kind="lost_bytes"} 0');
+    await expectFound(again, values[5]!);
+    await again.close();
+  });
+
+  test('a damaged slot of the identity is counted', async () => {
+    const { rig } = await closed();
+    const engine = await rig.open({ folder: { ...folder, damagedSlots: 1 } });
+    expect(await rig.metrics.print()).toContain('{kind="identity_slot"} 1');
+    expect(engine.report.clean).toBe(true);
+    await engine.close();
+  });
 });

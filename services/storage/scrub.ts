@@ -1,6 +1,6 @@
 /**
- * Reads every sealed record once, at a given rate, and quarantines what has decayed, so that damage
- * is found while other replicas are still whole.
+ * Reads every record once, at a given rate, and quarantines what has decayed, so that damage is found
+ * while other replicas are still whole. Of the active segment what was written when its turn came.
  */
 import { type Clock, sleep } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
@@ -32,7 +32,6 @@ export async function scrub(
   let checked = 0;
   let bad = 0;
   for (const info of components.catalog.segments.all()) {
-    if (!info.sealed) continue;
     const visit = (found: Scanned): void => {
       checked += 1;
       if (found.kind === 'record') return;

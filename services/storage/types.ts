@@ -68,7 +68,7 @@ export interface OpenReport {
   readonly fromSnapshot: boolean;
   readonly replayedRecords: number;
   readonly openMs: number;
-  /** The last stop sealed everything. */
+  /** The last stop sealed everything, and nothing of it is damaged or gone. */
   readonly clean: boolean;
   /** Bytes cut from a torn, unsynced tail. */
   readonly tornBytes: number;
@@ -141,7 +141,7 @@ export interface StorageEngine {
   usage(): EngineUsage;
   /** One step of compaction where it is worth it; true when something was done. */
   compactOnce(signal?: AbortSignal): Promise<boolean>;
-  /** Reads every record once at the given rate and quarantines bad ones. */
+  /** Reads every durable record once at the given rate and quarantines bad ones. */
   scrub(
     bytesPerSecond: number,
     signal: AbortSignal,
@@ -158,6 +158,13 @@ export interface EngineComponents {
   readonly metrics: Metrics;
 }
 
+export interface FolderReport {
+  /** The life before this one ended by `close`: all that its index snapshot names must be there. */
+  readonly endedCleanly: boolean;
+  /** Slots of the identity that did not verify; the other one served. */
+  readonly damagedSlots: number;
+}
+
 export interface EngineOptions {
   readonly dataPath: string;
   /** Folder of the active segment; may be below the data path. */
@@ -171,6 +178,8 @@ export interface EngineOptions {
   readonly compactionBytesPerSecond: number;
   /** Value bytes that the volume may hold; 0: what the disk has. */
   readonly capacityBytes: number;
+  /** What the volume folder said when it was opened; default: nothing. */
+  readonly folder?: FolderReport;
   /** Called once, with the cause, when a write or sync has failed: the process must exit. */
   readonly onFailure: (error: KvError) => void;
 }

@@ -10,6 +10,7 @@ import type { Random } from '../common/random.ts';
 import type { Disk, DiskLock } from '../disk/disk.ts';
 import { TwoSlotFile } from '../disk/two-slot-file.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { FolderReport } from './types.ts';
 
 export interface VolumeIdentity {
   /** null before the first registration. */
@@ -85,6 +86,15 @@ export class VolumeFolder {
       await lock.release();
       throw error;
     }
+  }
+
+  /** What the store needs to know of the folder's last life. */
+  get found(): FolderReport {
+    const { found } = this.#slots;
+    return {
+      endedCleanly: found.kind === 'record' && this.#identity.cleanStop,
+      damagedSlots: found.kind === 'record' ? found.damagedSlots : 0,
+    };
   }
 
   get identity(): VolumeIdentity {

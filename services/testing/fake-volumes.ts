@@ -36,6 +36,8 @@ export class FakeVolume {
   isHeard = true;
   suspected = false;
   leaving = false;
+  /** Bad places that it says it has found. */
+  damage = 0;
   zone = '';
   readonly copies = new Map<CopyId, FakeCopy>();
   /** What was asked of it, in order. */
@@ -82,7 +84,7 @@ export class FakeVolumes implements VolumeClient, VolumeDirectory {
   live(): readonly LiveVolume[] {
     return this.all()
       .filter(({ isHeard }) => isHeard)
-      .map(({ disk, session, zone, suspected, leaving }) => ({
+      .map(({ disk, session, zone, suspected, leaving, damage }) => ({
         disk,
         session,
         name: `volume-${disk}`,
@@ -97,6 +99,7 @@ export class FakeVolumes implements VolumeClient, VolumeDirectory {
         leaving,
         version: '1',
         fsyncPolicy: 'always',
+        damage,
         heardMs: 0,
         suspected,
       }));

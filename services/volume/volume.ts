@@ -30,6 +30,7 @@ import { type HttpServer, startVolumeHttp } from './http/server.ts';
 import type { VolumeHttpPort } from './http/volume-http-port.ts';
 import { VolumePuller } from './puller.ts';
 import { Registration } from './registration.ts';
+import { Scrubber } from './scrubber.ts';
 
 /** After a volume began to stop, stagings that are open may end for so long, and reads a little longer. */
 const STAGING_DRAIN_MS = 10 * SECOND_MS;
@@ -53,6 +54,7 @@ interface Running {
   readonly finder: CoordinatorFinder;
   readonly asker: Asker;
   readonly compactor: Compactor;
+  readonly scrubber: Scrubber;
   readonly data: DataService;
 }
 
@@ -104,6 +106,7 @@ export class Volume {
     running.finder.start();
     running.asker.start();
     running.compactor.start();
+    running.scrubber.start();
   }
 
   /** Leaves, lets open stagings end, seals, writes the clean mark. A second call changes nothing. */
@@ -128,6 +131,7 @@ export class Volume {
     running.registration.stop();
     await this.#closeListeners(startedMs + READ_DRAIN_MS - this.#parts.clock.monotonicMs());
     await running.compactor.stop();
+    await running.scrubber.stop();
     await running.engine.close();
     // Copies that were not asked about after a crash are asked about in the next life.
     if (running.asker.isReconciled) await this.#folder?.close();
@@ -157,6 +161,7 @@ export class Volume {
         reserveBytes: options.reserveBytes,
         compactionBytesPerSecond: options.compactionBytesPerSecond,
         capacityBytes: options.capacityBytes,
+        folder: folder.found,
         onFailure: onFatal,
       },
     );
@@ -167,6 +172,8 @@ export class Volume {
   #assemble(folder: VolumeFolder, engine: StorageEngine): Running {
     const { clock, random, logger, onFatal } = this.#parts;
     const options = this.#options;
+    // A clean mark vouches for what the last life wrote, not for what the disk has done to it since.
+    const cleanStop = folder.identity.cleanStop && engine.report.clean;
     const registration: Registration = new Registration(
       {
         clock,
@@ -182,7 +189,7 @@ export class Volume {
         onFatal,
       },
       {
-        identity: folder.identity,
+        identity: { ...folder.identity, cleanStop },
         version: VERSION,
         grpcAddress: options.advertise,
         httpAddress: options.advertiseHttp,
@@ -193,7 +200,7 @@ export class Volume {
     );
     const asker = new Asker(
       { clock, logger, engine, ask: (copies) => registration.ask(copies) },
-      { reconcile: !folder.identity.cleanStop },
+      { reconcile: !cleanStop },
     );
     const puller = new VolumePuller({
       clock,
@@ -210,7 +217,6 @@ export class Volume {
         changed: (addresses) => registration.follow(addresses),
       },
     );
-    const compactor = new Compactor({ engine, clock, logger });
     const data = new DataService({
       clock,
       logger,
@@ -232,7 +238,21 @@ export class Volume {
           hello,
         ),
     });
-    return { engine, registration, finder, asker, compactor, data };
+    return { engine, registration, finder, asker, data, ...this.#chores(engine, registration) };
+  }
+
+  /** What is done beside all else, a little at a time. */
+  #chores(
+    engine: StorageEngine,
+    registration: Registration,
+  ): Pick<Running, 'compactor' | 'scrubber'> {
+    const { clock, logger } = this.#parts;
+    const compactor = new Compactor({ engine, clock, logger });
+    const scrubber = new Scrubber(
+      { engine, clock, logger, found: () => registration.beat() },
+      { bytesPerSecond: this.#options.scrubBytesPerSecond },
+    );
+    return { compactor, scrubber };
   }
 
   #httpPort(): VolumeHttpPort {
@@ -310,6 +330,7 @@ export class Volume {
       acceptsWrites: usage.freeBytes > reserveBytes && !this.#isStopping,
       version: VERSION,
       fsyncPolicy: policy,
+      damage: usage.corruptRecords,
     };
   }
 }

@@ -237,6 +237,41 @@ describe('reconcile', () => {
     expect(isReconciled(world)).toBe(true);
   });
 
+  test('damage that a disk has met since is looked for, each time once', async () => {
+    const volume = world.volumes.at(2);
+    start(world);
+    for (const [damage, key] of [
+      [1, 'k3'],
+      [4, 'k7'],
+    ] as const) {
+      const bad = volume.copies.get(blobOf(world, key));
+      if (bad !== undefined) bad.isBad = true;
+      await world.clock.advance(10 * SECOND_MS);
+      expect(suspectsOf(world, key)).toEqual([]);
+      volume.damage = damage;
+      await world.clock.advance(10 * SECOND_MS);
+      expect(suspectsOf(world, key)).toEqual([2]);
+      expect(checks(volume)).toBe(damage === 1 ? 1 : 2);
+    }
+    expect(isReconciled(world)).toBe(true);
+    expect(world.consensus.commandsOf('reconciled')).toHaveLength(0);
+  });
+
+  test('damage that is met in the middle of a walk begins another one', async () => {
+    await filled(world, 700);
+    const volume = world.volumes.at(2);
+    restart(world);
+    start(world);
+    await world.clock.advance(1000 + 20);
+    expect(checks(volume)).toBe(1);
+    const bad = volume.copies.get(blobOf(world, 'k0'));
+    if (bad !== undefined) bad.isBad = true;
+    volume.damage = 1;
+    await world.clock.advance(20 * SECOND_MS);
+    expect(suspectsOf(world, 'k0')).toEqual([2]);
+    expect(isReconciled(world)).toBe(true);
+  });
+
   test('a disk that is gone is nobody to ask', async () => {
     restart(world);
     world.consensus.apply({ kind: 'set-disk', disk: D2, state: 'gone', zone: null });

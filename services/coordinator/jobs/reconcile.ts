@@ -1,7 +1,7 @@
 /**
- * After a disk began a session from an unclean or unexpected start, looks for every copy that records
- * name on it: a walk over all records in pages, each asked of the disk itself. What it lacks or has
- * bad becomes Suspect, so that repair makes it anew. Invariant: a page is behind the walk only when
+ * After a disk began a session from an unclean or unexpected start, or has met damage in its files,
+ * looks for every copy that records name on it: a walk over all records in pages, each asked of the
+ * disk itself. What it lacks or has bad becomes Suspect, so that repair makes it anew. Invariant: a page is behind the walk only when
  * all that is missing of it is suspect in the applied state, and `reconciled` is proposed only behind
  * the last page; so whoever leads next may begin again, and nothing is ever skipped.
  */
@@ -15,7 +15,7 @@ import type { Copy } from '../../metadata/records.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metadata, ScannedRecord } from '../metadata-port.ts';
 import type { JobMetrics } from '../metrics.ts';
-import type { VolumeClient, VolumeDirectory } from '../volume-port.ts';
+import type { LiveVolume, VolumeClient, VolumeDirectory } from '../volume-port.ts';
 import { PeriodicJob } from './periodic-job.ts';
 
 export interface ReconcileComponents {
@@ -42,6 +42,8 @@ const PROPOSAL_MS = 2 * SECOND_MS;
 /** Where the walk for one session of a disk stands. */
 interface Walk {
   readonly session: Session;
+  /** Damage that the disk had told of when this began: what is found later may be behind it. */
+  readonly damage: number;
   after: Uint8Array | null;
   isAtEnd: boolean;
   notBeforeMs: number;
@@ -92,19 +94,22 @@ export class Reconcile {
     const nowMs = clock.monotonicMs();
     const due: (readonly [DiskId, Walk])[] = [];
     for (const { disk, reconciled, session, state } of metadata.disks()) {
-      if (reconciled || state === 'gone') continue;
-      if (directory.find(disk)?.session !== session) continue;
-      const walk = this.#walkOf(disk, session);
-      if (walk.notBeforeMs <= nowMs) due.push([disk, walk]);
+      const live = directory.find(disk);
+      if (state === 'gone' || live?.session !== session) continue;
+      const walk = this.#walkOf(live, reconciled);
+      if (walk !== null && walk.notBeforeMs <= nowMs) due.push([disk, walk]);
     }
     return due;
   }
 
-  #walkOf(disk: DiskId, session: Session): Walk {
+  /** The walk under way, or a new one where there is a reason; null where nothing is to be done. */
+  #walkOf({ disk, session, damage }: LiveVolume, reconciled: boolean): Walk | null {
     const known = this.#walks.get(disk);
-    if (known?.session === session) return known;
+    const seen = known?.session === session ? known : null;
+    if (seen !== null && !(reconciled && seen.isAtEnd)) return seen;
+    if (reconciled && damage <= (seen?.damage ?? 0)) return null;
     const fresh = { after: null, isAtEnd: false, notBeforeMs: 0, checked: 0, missing: 0 };
-    const walk: Walk = { session, ...fresh };
+    const walk: Walk = { session, damage, ...fresh };
     this.#walks.set(disk, walk);
     return walk;
   }
@@ -135,6 +140,9 @@ export class Reconcile {
     walk.missing += missing.length;
     walk.after = page.at(-1)?.rowKey ?? walk.after;
     walk.isAtEnd = page.length < RECORDS_A_PAGE;
+    if (!walk.isAtEnd) return;
+    const { session, checked, missing: lacking } = walk;
+    this.#components.logger.info({ disk, session, checked, missing: lacking }, 'disk is checked');
   }
 
   /** What the disk says that it lacks or has bad. Only its word in this very session counts. */
@@ -182,9 +190,7 @@ export class Reconcile {
   }
 
   #propose(disk: DiskId, walk: Walk): void {
-    const { session, checked, missing } = walk;
-    this.#components.logger.info({ disk, session, checked, missing }, 'disk is reconciled');
-    const command = encodeCommand({ kind: 'reconciled', disk, session });
+    const command = encodeCommand({ kind: 'reconciled', disk, session: walk.session });
     this.#components.consensus.propose(command, () => undefined);
     this.#putOff(walk, PROPOSAL_MS);
   }

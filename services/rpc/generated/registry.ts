@@ -100,6 +100,8 @@ export interface Heartbeat {
   acceptsWrites: boolean;
   version: string;
   fsyncPolicy: string;
+  /** Bad places found in this boot. Where it rises, the copies that records name here are checked. */
+  damage: number;
 }
 
 export interface Leaving {
@@ -620,6 +622,7 @@ function createBaseHeartbeat(): Heartbeat {
     acceptsWrites: false,
     version: "",
     fsyncPolicy: "",
+    damage: 0,
   };
 }
 
@@ -657,6 +660,9 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     if (message.fsyncPolicy !== "") {
       writer.uint32(90).string(message.fsyncPolicy);
+    }
+    if (message.damage !== 0) {
+      writer.uint32(96).uint64(message.damage);
     }
     return writer;
   },
@@ -760,6 +766,14 @@ export const Heartbeat: MessageFns<Heartbeat> = {
             }
 
             message.fsyncPolicy = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.damage = longToNumber(reader.uint64());
             continue;
           }
         }

@@ -217,13 +217,16 @@ export class Catalog {
     this.#copies.set(key, packCopy({ ...copy, unsound: true }));
   }
 
-  /** Copies whose staging record begins within these bytes of a segment. */
+  /** Copies of which a record begins within these bytes of a segment. */
   copiesWithin(segment: number, offset: number, end: number): readonly CopyId[] {
+    const isWithin = (place: Pick<Chunk, 'segment' | 'offset'> | undefined): boolean =>
+      place?.segment === segment && place.offset >= offset && place.offset < end;
     const found: CopyId[] = [];
     for (const [key, slot] of this.#copies.entries()) {
-      if (slot.segment === segment && slot.offset >= offset && slot.offset < end) {
-        found.push(idOf(key));
-      }
+      const { chunkCount } = unpackCopy(slot);
+      let isHit = isWithin(slot);
+      for (let no = 0; no < chunkCount && !isHit; no += 1) isHit = isWithin(this.#chunkAt(key, no));
+      if (isHit) found.push(idOf(key));
     }
     return found;
   }
