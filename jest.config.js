@@ -14,6 +14,8 @@ const common = {
 
 /** `unit` stands beside the code; `local` starts real processes on loopback. */
 export default {
+  // A bound for tests that hang, not a measure: a busy machine may be slow.
+  testTimeout: 20_000,
   projects: [
     { ...common, displayName: 'unit', testMatch: ['<rootDir>/services/**/*.test.ts'] },
     { ...common, displayName: 'local', testMatch: ['<rootDir>/e2e/local/**/*.test.ts'] },
