@@ -7,6 +7,7 @@ import type { Failpoint } from '../../services/common/failpoint.ts';
 import { decodeCommand } from '../../services/metadata/command-codec.ts';
 import { type Cluster, httpUrl } from './cluster.ts';
 import { CrashPlanner, type Fired } from './crash-plan.ts';
+import { calm, volumesOf } from './health.ts';
 import { type Answer, call, get, put, randomValue } from './kv.ts';
 import { scrape } from './scrape.ts';
 import { putOnce, type UploadAnswer } from './upload.ts';
@@ -64,7 +65,7 @@ type Names = Readonly<Record<Step['seenAt'] | 'victim', string>>;
 
 const SMALL_BYTES = 700;
 const STREAMED_BYTES = 3 * 1024 * 1024 + 17;
-const CALM_TIMEOUT_MS = 20_000;
+const READ_TIMEOUT_MS = 20_000;
 
 /** What a step says of the write: by then no proposal had left; it was committed; it was answered. */
 const UNPROPOSED: readonly Failpoint[] = ['volume.written', 'volume.staged', 'gateway.voted'];
@@ -91,7 +92,7 @@ export class CrashMatrix {
   async run(cell: Cell): Promise<void> {
     const { cluster } = this;
     this.#cells += 1;
-    await this.calm();
+    await calm(this.cluster);
     const names = await this.#cast(cell.victim);
     const { key, before } = this.#subject(cell.variant);
     const wanted = randomValue(cell.variant === 'streams' ? STREAMED_BYTES : SMALL_BYTES);
@@ -104,7 +105,7 @@ export class CrashMatrix {
     this.#judgeAnswer(cell, answer);
     const seen = await this.#survivorsRead(key, names.victim);
     cluster.restart(names.victim);
-    await this.calm();
+    await calm(this.cluster);
     const applied = this.#judgeState(cell, { answer, before, wanted, seen });
     await this.#sameEverywhere(key, seen);
     const txnId = txnIdOf(cell.step.point, fired, answer);
@@ -116,35 +117,19 @@ export class CrashMatrix {
     this.#ledger.set(key, { value, txnId, applied });
   }
 
-  /** Waits until every coordinator sees all volumes, and no key lacks a copy. */
-  async calm(): Promise<void> {
-    await this.cluster.ready();
-    const volumes = this.cluster.rows.filter(({ role }) => role === 'volume').length;
-    for (const url of this.cluster.urls) {
-      await waitFor(`${url} sees everything well`, CALM_TIMEOUT_MS, async () => {
-        const samples = await scrape(url);
-        return (
-          samples.get('minikv_healthy_volumes') === volumes &&
-          samples.get('minikv_under_replicated_keys') === 0
-        );
-      });
-    }
-  }
-
   /**
    * Writes the old values of so many cells, and waits until no Finalize of them is on its way: a cell
    * must not take it for one of its own write.
    */
   async prepare(cells: number): Promise<void> {
-    await this.calm();
+    await calm(this.cluster);
     for (let i = 0; i < cells; i += 1) {
       const row = { key: `old/${i}/`, before: randomValue(SMALL_BYTES) };
       expect((await put(this.#anyUrl(), row.key, row.before)).status).toBe(201);
       this.#prepared.push(row);
     }
-    for (const { name, role, http } of this.cluster.rows) {
-      if (role !== 'volume') continue;
-      await waitFor(`nothing new is staged on ${name}`, CALM_TIMEOUT_MS, async () => {
+    for (const { name, http } of volumesOf(this.cluster)) {
+      await waitFor(`nothing new is staged on ${name}`, READ_TIMEOUT_MS, async () => {
         const now = (await scrape(httpUrl(http))).get('minikv_volume_staged_copies');
         return now === 0;
       });
@@ -161,34 +146,6 @@ export class CrashMatrix {
         applied ? 'applied' : 'not_applied',
       ]);
     }
-  }
-
-  /**
-   * What volumes hold beyond what records name: nothing open, nothing staged, and on every one of as
-   * many volumes as there are copies exactly the bytes of all values.
-   */
-  async leftovers(): Promise<readonly string[]> {
-    const state = await scrape(this.cluster.urls[0] ?? '');
-    const keys = state.get('minikv_total_keys');
-    const bytes = state.get('minikv_total_bytes');
-    const found: string[] = [];
-    const wants = [
-      ['minikv_volume_open_copies', 0],
-      ['minikv_volume_open_bytes', 0],
-      ['minikv_volume_staged_copies', 0],
-      ['minikv_volume_staged_bytes', 0],
-      ['minikv_volume_live_copies', keys],
-      ['minikv_volume_live_bytes', bytes],
-    ] as const;
-    for (const row of this.cluster.rows) {
-      if (row.role !== 'volume') continue;
-      const samples = await scrape(httpUrl(row.http));
-      for (const [name, wanted] of wants) {
-        const held = samples.get(name);
-        if (held !== wanted) found.push(`${row.name} ${name} ${held} instead of ${wanted}`);
-      }
-    }
-    return found;
   }
 
   #subject(variant: Variant): { readonly key: string; readonly before: Buffer | null } {
@@ -260,7 +217,7 @@ export class CrashMatrix {
   /** The value, null where there is none; what is merely not available is asked again. */
   async #read(url: string, key: string): Promise<Buffer | null> {
     let answer: Answer | null = null;
-    await waitFor(`an answer for ${key} from ${url}`, CALM_TIMEOUT_MS, async () => {
+    await waitFor(`an answer for ${key} from ${url}`, READ_TIMEOUT_MS, async () => {
       answer = await get(url, key);
       return answer.status === 200 || answer.status === 404;
     });

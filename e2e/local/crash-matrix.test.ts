@@ -4,11 +4,11 @@
  * Method: one cluster with a short fence; in each cell a failpoint kills the victim exactly at its step,
  * once over an old value and once on a new key; at the end the volumes hold what records name.
  */
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, test } from '@jest/globals';
 import { Cluster } from '../harness/cluster.ts';
 import { CrashMatrix, SECOND_LOG, STEPS } from '../harness/crash-matrix.ts';
 import { CrashPlanner } from '../harness/crash-plan.ts';
-import { waitFor } from '../harness/wait-for.ts';
+import { calm, nothingIsLeft } from '../harness/health.ts';
 
 /** Short, so that the test can see the fence pass; a user's is a minute. */
 const SETTINGS = { MINIKV_REQUEST_TIMEOUT: '4s', MINIKV_FENCE: '4s', MINIKV_GRACE: '5s' };
@@ -49,11 +49,7 @@ test(
 );
 
 test('once the fence has passed no staged bytes are left, and every write is decided', async () => {
-  await matrix.calm();
-  let left: readonly string[] = ['not looked yet'];
-  await waitFor('nothing left on the volumes', 40_000, async () => {
-    left = await matrix.leftovers();
-    return left.length === 0;
-  }).catch(() => expect(left).toEqual([]));
+  await calm(cluster);
+  await nothingIsLeft(cluster, 40_000);
   await matrix.everythingStands();
 }, 120_000);

@@ -1,0 +1,93 @@
+/** What a cluster at rest looks like from outside, told by the metrics of its processes. */
+import { type Cluster, httpUrl, type ProcessRow } from './cluster.ts';
+import { scrape } from './scrape.ts';
+import { waitFor } from './wait-for.ts';
+
+const CALM_TIMEOUT_MS = 20_000;
+
+export const volumesOf = (cluster: Cluster): readonly ProcessRow[] =>
+  cluster.rows.filter(({ role }) => role === 'volume');
+
+/** Waits until every coordinator sees all volumes, and no key lacks a copy. */
+export async function calm(cluster: Cluster): Promise<void> {
+  await cluster.ready();
+  for (const url of cluster.urls) {
+    await waitFor(`${url} sees everything well`, CALM_TIMEOUT_MS, async () => {
+      const samples = await scrape(url);
+      return (
+        samples.get('minikv_healthy_volumes') === volumesOf(cluster).length &&
+        samples.get('minikv_under_replicated_keys') === 0
+      );
+    });
+  }
+}
+
+/** Bytes of open, staged and live copies. */
+export type Held = Readonly<Record<'open' | 'staged' | 'live', number>>;
+
+/** What each volume holds. */
+export async function holdings(cluster: Cluster): Promise<readonly Held[]> {
+  const samples = await Promise.all(volumesOf(cluster).map(({ http }) => scrape(httpUrl(http))));
+  return samples.map((of) => {
+    const bytes = (state: string): number => of.get(`minikv_volume_${state}_bytes`) ?? Number.NaN;
+    return { open: bytes('open'), staged: bytes('staged'), live: bytes('live') };
+  });
+}
+
+/** Waits until no volume holds a copy that nobody has decided on; tells which do where that never comes. */
+export async function allDecided(cluster: Cluster, timeoutMs: number): Promise<void> {
+  await untilNone('copies without a decision', timeoutMs, async () => {
+    const found: string[] = [];
+    for (const { name, http } of volumesOf(cluster)) {
+      const samples = await scrape(httpUrl(http));
+      for (const metric of UNDECIDED) {
+        if (samples.get(metric) !== 0) found.push(`${name} ${metric} ${samples.get(metric)}`);
+      }
+    }
+    return found;
+  });
+}
+
+/**
+ * Waits until volumes hold exactly what records name: nothing undecided, and on every one of as many
+ * volumes as there are copies all values. Replaced values count until their grace is over.
+ */
+export async function nothingIsLeft(cluster: Cluster, timeoutMs: number): Promise<void> {
+  await allDecided(cluster, timeoutMs);
+  await untilNone('bytes that no record names', timeoutMs, async () => {
+    const state = await scrape(cluster.urls[0] ?? '');
+    const wants = [
+      ['minikv_volume_live_copies', state.get('minikv_total_keys')],
+      ['minikv_volume_live_bytes', state.get('minikv_total_bytes')],
+    ] as const;
+    const found: string[] = [];
+    for (const { name, http } of volumesOf(cluster)) {
+      const samples = await scrape(httpUrl(http));
+      for (const [metric, wanted] of wants) {
+        const held = samples.get(metric);
+        if (held !== wanted) found.push(`${name} ${metric} ${held} instead of ${wanted}`);
+      }
+    }
+    return found;
+  });
+}
+
+const UNDECIDED = ['open', 'staged'].flatMap((state) =>
+  ['copies', 'bytes'].map((unit) => `minikv_volume_${state}_${unit}`),
+);
+
+async function untilNone(
+  what: string,
+  timeoutMs: number,
+  look: () => Promise<readonly string[]>,
+): Promise<void> {
+  let found: readonly string[] = [];
+  try {
+    await waitFor(`no ${what}`, timeoutMs, async () => {
+      found = await look();
+      return found.length === 0;
+    });
+  } catch (error) {
+    throw new Error(`${String(error)}: ${found.join(', ')}`, { cause: error });
+  }
+}
