@@ -31,6 +31,7 @@ import { AdvanceJob } from './jobs/advance.ts';
 import { Reaper } from './jobs/reaper.ts';
 import { Reconcile } from './jobs/reconcile.ts';
 import { Repair } from './jobs/repair.ts';
+import { MetadataScrub } from './jobs/scrub.ts';
 import { Wipe } from './jobs/wipe.ts';
 import { metadataDamageCounter } from './metadata-damage.ts';
 import { ReplicatedMetadata } from './metadata-machine.ts';
@@ -225,6 +226,7 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
     part('reconcile', new Reconcile(shared)),
     part('repair', new Repair(shared, options)),
     part('wipe', new Wipe(shared)),
+    part('metadata scrub', new MetadataScrub(shared)),
   ];
   return {
     identity,

@@ -47,6 +47,7 @@ import type { Decision, Metadata, RecordScan, ScannedRecord } from './metadata-p
 import { scanGarbage, scanRecords, scanThin } from './metadata-scans.ts';
 import { readSnapshot, writeSnapshot } from './metadata-snapshot.ts';
 import { OutcomeWaiters } from './outcome-waiters.ts';
+import { findDecayedTable } from './table-file.ts';
 
 const INSTALL_BATCH_BYTES = MIB;
 /** Listings at once, and those that wait: each reads all shards. */
@@ -218,7 +219,23 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     const meta = flusher.durable;
     if (meta === null) throw new KvError('NOT_READY', 'nothing is flushed yet');
     const view = store.view();
-    return { point: meta.point, chunks: writeSnapshot(view, meta), close: () => view.close() };
+    const chunks = this.#watched(writeSnapshot(view, meta));
+    return { point: meta.point, chunks, close: () => view.close() };
+  }
+
+  /**
+   * Reads all that is stored and holds it against its checksums and the digest of what was applied;
+   * what differs is fatal. `pause` is awaited between parts.
+   */
+  async scrub(pause: () => Promise<void>): Promise<void> {
+    const bad = await findDecayedTable(this.#parts.disk, this.#folder.current, pause);
+    if (bad !== null) this.#fail(new KvError('CORRUPT', `${bad.file}: ${bad.why}`));
+    const source = await this.openSnapshot();
+    try {
+      for await (const _ of source.chunks) await pause();
+    } finally {
+      await source.close();
+    }
   }
 
   async installSnapshot(point: LogPoint, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -321,6 +338,17 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
       return { store, state: await loadState(store, meta), meta };
     } catch (error) {
       await store.close();
+      throw error;
+    }
+  }
+
+  /** A state that is not what was applied must not be served on, whoever finds it out. */
+  async *#watched(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+    try {
+      yield* chunks;
+    } catch (thrown) {
+      const error = asError(thrown);
+      if (error instanceof KvError && error.code === 'CORRUPT') this.#fail(error);
       throw error;
     }
   }

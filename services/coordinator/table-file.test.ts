@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { Level } from 'level';
 import { NodeDisk } from '../disk/node-disk.ts';
 import { removeTempDirs, tempDir } from '../testing/temp-dir.ts';
-import { faultOf, findBadTable } from './table-file.ts';
+import { faultOf, findBadTable, findDecayedTable } from './table-file.ts';
 
 afterEach(removeTempDirs);
 
@@ -73,6 +73,18 @@ describe('a table file', () => {
     await db.close();
     await writeFile(join(folder, name), bytes);
     expect(await findBadTable(new NodeDisk(), folder)).toMatchObject({ file: name });
+  });
+
+  test('that is still being written is not bad: it is whole a moment later', async () => {
+    const { folder, path } = await table(300);
+    const whole = await readFile(path);
+    await writeFile(path, whole.subarray(0, 1000));
+    const disk = new NodeDisk();
+    expect(await findDecayedTable(disk, folder, () => writeFile(path, whole))).toBeNull();
+    await writeFile(path, whole.subarray(0, 1000));
+    const noChange = (): Promise<void> => Promise.resolve();
+    expect(await findDecayedTable(disk, folder, noChange)).not.toBeNull();
+    expect(await findDecayedTable(disk, folder, () => rm(path))).toBeNull();
   });
 
   test('that is gone, or a folder that is not there, is nobody’s fault', async () => {

@@ -42,6 +42,22 @@ export async function findBadTable(disk: Disk, folder: string): Promise<BadTable
   return null;
 }
 
+/**
+ * The same in a folder that LevelDB has open: a file is believed bad only if it is so again after
+ * `pause`, since LevelDB may have been writing it.
+ */
+export async function findDecayedTable(
+  disk: Disk,
+  folder: string,
+  pause: () => Promise<void>,
+): Promise<BadTable | null> {
+  const first = await findBadTable(disk, folder);
+  if (first === null) return null;
+  await pause();
+  const again = await findBadTable(disk, folder);
+  return again?.file === first.file ? again : null;
+}
+
 /** What is wrong with the bytes of a table file, or null. */
 export function faultOf(bytes: Uint8Array): string | null {
   try {
