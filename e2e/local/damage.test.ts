@@ -255,6 +255,18 @@ describe("a coordinator's Raft log", () => {
   }, 90_000);
 });
 
+test('a volume that lost all but its identity is not taken for a clean one, and is filled again', async () => {
+  await cluster.kill('v3', 'SIGTERM');
+  for (const name of ['segments', 'wal', 'index.snapshot']) {
+    await rm(join(folderOf('v3'), name), { recursive: true });
+  }
+  await restart('v3');
+  expect(await volumeDamage('v3', 'snapshot')).toBe(1);
+  expect(logged('v3', { kind: 'snapshot' })).toBe(true);
+  await ledger.healed(HEAL_MS);
+  expect(await ledger.wrongReads()).toEqual([]);
+}, 90_000);
+
 test('a flipped bit in one slot of an identity changes nothing but a count', async () => {
   for (const [name, file, damage] of [
     ['c2', 'identity', logDamage],
