@@ -61,6 +61,9 @@ function hex32(text: string, name: string): string {
 }
 
 export const copyId = (text: string): CopyId => hex32(text, 'copy id') as CopyId;
+/** The copy id that the 16 bytes at `at` are: the hex of bytes needs no check. */
+export const copyIdAt = (bytes: Buffer, at: number): CopyId =>
+  bytes.toString('hex', at, at + 16) as CopyId;
 export const blobId = (text: string): BlobId => hex32(text, 'blob id') as BlobId;
 /** The copies that a write stages carry the blob's id; only repaired ones get an id of their own. */
 export const copyOfWrite = (id: BlobId): CopyId => id as string as CopyId;

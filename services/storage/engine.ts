@@ -74,13 +74,20 @@ class SegmentEngine implements StorageEngine {
   readonly #parts: EngineParts;
   readonly #lock: DiskLock | null;
   readonly #stopping = new AbortController();
+  readonly #snapshotRecordsMin: number;
+  /** Records that the last snapshot knows. */
   #snapshotRecords = 0;
   #snapshotting: Promise<void> | null = null;
   #compacting: Promise<boolean> | null = null;
 
-  private constructor(parts: EngineParts, lock: DiskLock | null, report: OpenReport) {
+  private constructor(
+    parts: EngineParts,
+    options: { readonly lock: DiskLock | null; readonly snapshotRecordsMin: number },
+    report: OpenReport,
+  ) {
     this.#parts = parts;
-    this.#lock = lock;
+    this.#lock = options.lock;
+    this.#snapshotRecordsMin = options.snapshotRecordsMin;
     this.report = report;
   }
 
@@ -106,8 +113,9 @@ class SegmentEngine implements StorageEngine {
     const wired = wire(components, options, { paths, files, metrics, damage, recovered });
     await wired.space.measure();
     const report = reportOf(recovered, damage, clock.monotonicMs() - beganMs);
-    const engine = new SegmentEngine(wired, begun.lock, report);
-    wired.onSealed = () => engine.#onSealed();
+    const { snapshotRecordsMin = SNAPSHOT_RECORDS_MIN } = options;
+    const engine = new SegmentEngine(wired, { lock: begun.lock, snapshotRecordsMin }, report);
+    wired.onAllSynced = () => engine.#snapshotIfDue();
     await wired.staging.dropLeftOpen();
     const { fsync } = options;
     logger.info({ ...report, fsync, corruptRecords: damage.corruptCount }, 'store opened');
@@ -266,11 +274,14 @@ class SegmentEngine implements StorageEngine {
     if (this.#stopping.signal.aborted) throw new KvError('STOPPING', 'the volume is stopping');
   }
 
-  /** Everything that the catalog knows is synced now: the moment for a snapshot, when one is due. */
-  #onSealed(): void {
+  /**
+   * Everything that the catalog knows is synced now. A snapshot bounds what the next open replays, and
+   * writing one costs what the index weighs: so one is due after a share of the index in records.
+   */
+  #snapshotIfDue(): void {
     const { catalog, compaction, journal } = this.#parts;
     const records = journal.placedRecords;
-    const due = Math.max(SNAPSHOT_RECORDS_MIN, catalog.copyCount / 4);
+    const due = Math.max(this.#snapshotRecordsMin, catalog.copyCount / 4);
     if (records - this.#snapshotRecords < due || compaction.running) return;
     if (this.#snapshotting !== null || this.#stopping.signal.aborted) return;
     this.#snapshotRecords = records;
@@ -286,7 +297,7 @@ class SegmentEngine implements StorageEngine {
       await writeSnapshot(disk, paths.snapshot, freezeCatalog(catalog, clean));
     } catch (error) {
       logger.warn({ error: asError(error) }, 'index snapshot could not be written');
-      await disk.remove(paths.snapshot + ASIDE_SUFFIX);
+      await disk.remove(paths.snapshot + ASIDE_SUFFIX).catch(() => undefined);
     }
   }
 }

@@ -24,7 +24,7 @@ import {
 } from './record.ts';
 import { decodeSegmentHeader, encodeSegmentHeader } from './segment/header.ts';
 import { freezeCatalog } from './snapshot/file.ts';
-import { bodyCrcOf, bytesOf, decodeFront, encodeFront } from './snapshot/format.ts';
+import { bytesOf, decodeFront, encodeFront } from './snapshot/format.ts';
 
 const ID = copyId('00112233445566778899aabbccddeeff');
 const PLACE = { segment: 7, salt: 0xdecaf, offset: 4096, syncedTo: 4000 };
@@ -131,13 +131,10 @@ test('a snapshot keeps its bytes and says again what it was told', () => {
   }
   const { description, images } = freezeCatalog(catalog, true);
   const body = images.flatMap((image) => image.words.map(bytesOf));
-  const front = encodeFront(description, bodyCrcOf(images));
+  const bodyCrc = crc32(Buffer.concat(body));
+  const front = encodeFront(description, bodyCrc);
   expect(digestOf(Buffer.concat([front, ...body]))).toBe(GOLDEN_SNAPSHOT);
-  expect(decodeFront(front)).toEqual({
-    description,
-    bodyStart: front.length,
-    bodyCrc: bodyCrcOf(images),
-  });
+  expect(decodeFront(front)).toEqual({ description, bodyStart: front.length, bodyCrc });
 });
 
 const GOLDEN = {

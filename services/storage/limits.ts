@@ -46,5 +46,5 @@ export const SCAN_WINDOW_BYTES = 4 * MIB;
 export const DEAD_RATIO_MIN = 0.3;
 /** Free space is measured again after so many milliseconds, once somebody stages. */
 export const SPACE_AGE_MS = 1000;
-/** A snapshot is due once so many records came after the last one, and a quarter of the index. */
+/** A snapshot is due once so many records came after the last one, and a quarter of the copies. */
 export const SNAPSHOT_RECORDS_MIN = 65_536;

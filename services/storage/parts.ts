@@ -26,8 +26,8 @@ export interface EngineParts extends EngineComponents {
   readonly compaction: Compaction;
   readonly staging: Staging;
   readonly space: Space;
-  /** Called when a segment was sealed; set once the engine stands. */
-  onSealed: () => void;
+  /** Called after a sync that left nothing unsynced; set once the engine stands. */
+  onAllSynced: () => void;
 }
 
 export type CompleteOptions = EngineOptions & { readonly segmentBytes: number };
@@ -57,7 +57,7 @@ export function wire(
       fsync,
       segmentBytes,
       onFailure: options.onFailure,
-      onSealed: () => wired.onSealed(),
+      onAllSynced: () => wired.onAllSynced(),
       compacting: () => compaction.touching,
     },
     recovered.active,
@@ -91,7 +91,7 @@ export function wire(
     live: () => ({ copies: catalog.copyCount, bytes: catalog.valueBytes }),
   });
   const parts = { paths, files, catalog, damage, reader, journal, compaction, staging, space };
-  const wired: EngineParts = { ...components, ...parts, onSealed: () => undefined };
+  const wired: EngineParts = { ...components, ...parts, onAllSynced: () => undefined };
   return wired;
 }
 

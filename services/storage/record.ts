@@ -12,6 +12,7 @@ import {
   bytesOfHex,
   type CopyId,
   copyId,
+  copyIdAt,
   type Digest,
   digest,
   hexByteAt,
@@ -126,13 +127,13 @@ export function decodeHead(bytes: Buffer, at: number, address: Address): Head | 
   return {
     kind,
     flags: bytes[at + 5] ?? 0,
-    copyId: copyId(hexOf(bytes.subarray(at + 24, at + 40))),
+    copyId: copyIdAt(bytes, at + 24),
     segment: address.segment,
     offset: address.offset,
     syncedTo: bytes.readUInt32LE(at + 20),
     dataBytes,
     dataCrc: bytes.readUInt32LE(at + 40),
-    meta: bytes.subarray(at + HEADER_BYTES, at + HEADER_BYTES + metaBytes),
+    meta: metaBytes === 0 ? NO_BYTES : metaOf(bytes, at, metaBytes),
     recordBytes: HEADER_BYTES + metaBytes + dataBytes,
   };
 }
@@ -146,8 +147,11 @@ export function dataOf(bytes: Buffer, at: number, head: Head): Buffer | null {
 
 function headCrc(bytes: Buffer, at: number, metaBytes: number, salt: number): number {
   const fixed = crc32(bytes.subarray(at, at + 44), salt);
-  return crc32(bytes.subarray(at + HEADER_BYTES, at + HEADER_BYTES + metaBytes), fixed);
+  return metaBytes === 0 ? fixed : crc32(metaOf(bytes, at, metaBytes), fixed);
 }
+
+const metaOf = (bytes: Buffer, at: number, metaBytes: number): Buffer =>
+  bytes.subarray(at + HEADER_BYTES, at + HEADER_BYTES + metaBytes);
 
 const KINDS: readonly (Kind | null)[] = [null, 1, 2, 3, 4, 5, 6];
 

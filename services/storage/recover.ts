@@ -199,9 +199,10 @@ class Recovery {
     const { segment, salt } = info;
     const file = await files.openActive(segment);
     const source = this.#source(info, await file.size());
-    const written = await mendTail({ disk, file, damage }, { source, brokenFolder: paths.broken });
     this.#sealSeen = false;
-    await scanSegment({ ...source, end: written }, (scanned) => this.#apply(info, scanned, false));
+    const visit = (scanned: Scanned): void => this.#apply(info, scanned, false);
+    const options = { source, brokenFolder: paths.broken, visit };
+    const written = await mendTail({ disk, file, damage }, options);
     info.bytes = written;
     return { segment, salt, file, written, synced: written };
   }

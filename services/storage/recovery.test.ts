@@ -218,7 +218,9 @@ describe('a flipped bit', () => {
     rig.disk.crash();
     const path = sealed ? FIRST_SEALED : FIRST;
     const records = recordsOf(await rig.bytesOf(path)).filter(({ offset }) => offset < end);
-    return { rig, whole, chunked, dropped, later, path, records };
+    const all = await Promise.all((await rig.segments()).map((name) => rig.bytesOf(name)));
+    const total = all.flatMap(recordsOf).length;
+    return { rig, whole, chunked, dropped, later, path, records, total };
   }
 
   /** What the whole and the chunked copy read as, the bit being in a head or in data. */
@@ -250,6 +252,7 @@ describe('a flipped bit', () => {
           const { corruptRecords, tornBytes } = engine.report;
           expect(corruptRecords).toMatchObject([{ segment: 1, offset: record.offset }]);
           expect(tornBytes).toBe(0);
+          expect(engine.report.replayedRecords).toBe(made.total - (inData ? 0 : 1));
           expect(await rig.metrics.print()).toContain('{kind="corrupt_record"} 1');
           await expectFound(engine, later);
           const kinds = [await readAll(engine, whole.id), await readAll(engine, chunked.id)];
@@ -400,7 +403,8 @@ describe('a failed write or sync', () => {
 
 test('power cut at every step of sealing keeps every vote and every later write', async () => {
   const story = async (cutAt: number, seed: number) => {
-    const rig = new StorageRig({ segmentBytes: 4096 }, seed);
+    const snapshotRecordsMin = seed % 2 === 0 ? 1 : 65_536;
+    const rig = new StorageRig({ segmentBytes: 4096, snapshotRecordsMin }, seed);
     const cut = new PowerCut(rig.disk, cutAt);
     rig.wrap = () => cut.disk;
     const voted: Value[] = [];
@@ -427,10 +431,81 @@ test('power cut at every step of sealing keeps every vote and every later write'
     await engine.close();
     return cut.changes;
   };
-  const steps = await story(Number.POSITIVE_INFINITY, 1);
-  expect(steps).toBeGreaterThan(40);
-  for (let cutAt = 1; cutAt <= steps; cutAt += 1) await story(cutAt, cutAt);
+  const plain = await story(Number.POSITIVE_INFINITY, 1);
+  expect(plain).toBeGreaterThan(40);
+  for (let cutAt = 1; cutAt <= plain; cutAt += 1) await story(cutAt, 2 * cutAt + 1);
+  /* The same with snapshots on the way, as often as the records allow. */
+  const steps = await story(Number.POSITIVE_INFINITY, 2);
+  expect(steps).toBeGreaterThan(plain + 10);
+  for (let cutAt = 1; cutAt <= steps; cutAt += 1) await story(cutAt, 2 * cutAt);
 }, 60_000);
+
+test('a running engine bounds what the next open replays, within one segment too', async () => {
+  const rig = new StorageRig({ segmentBytes: 2 ** 24, snapshotRecordsMin: 50 });
+  let snapshots = 0;
+  const count = async (change: string, _path: string, to: string): Promise<void> => {
+    if (change === 'rename' && to === '/data/index.snapshot') snapshots += 1;
+  };
+  rig.wrap = (disk) => new PowerCut(disk, Number.POSITIVE_INFINITY, count).disk;
+  let engine = await rig.open();
+  const values: Value[] = [];
+  for (let i = 0; i < 400; i += 1) values.push(await rig.whole(engine, 10));
+  expect(await rig.segments()).toEqual([FIRST]);
+  expect(snapshots).toBeGreaterThan(3);
+  expect(snapshots).toBeLessThan(9);
+  rig.disk.crash();
+  engine = await rig.open();
+  expect(engine.report).toMatchObject({ fromSnapshot: true, copies: 400, clean: false });
+  /* A quarter of the copies, and what came while the snapshot was written. */
+  expect(engine.report.replayedRecords).toBeLessThan(130);
+  for (const value of values) await expectFound(engine, value);
+  await engine.close();
+});
+
+test('a snapshot on the way knows nothing that a crash can take back', async () => {
+  const rig = new StorageRig({ fsync: { kind: 'never' }, snapshotRecordsMin: 1 });
+  let engine = await rig.open();
+  const unsynced = await rig.whole(engine, 100);
+  await turns(20);
+  expect(await rig.disk.exists('/data/index.snapshot')).toBe(false);
+  /* A drop is synced in every mode, and with it all that was written before. */
+  await engine.drop((await rig.whole(engine, 100)).id);
+  await turns(20);
+  expect(await rig.disk.exists('/data/index.snapshot')).toBe(true);
+  const late = await rig.whole(engine, 100);
+  rig.disk.crash();
+  engine = await rig.open();
+  expect(engine.report).toMatchObject({ fromSnapshot: true, copies: 1, replayedRecords: 0 });
+  await expectFound(engine, unsynced);
+  expect(await engine.read(late.id, 0, 1)).toEqual({ kind: 'absent' });
+  await engine.close();
+});
+
+test('a snapshot waits while a write that went ahead of the sync is not synced itself', async () => {
+  const rig = new StorageRig({ segmentBytes: 2 ** 22, snapshotRecordsMin: 1 });
+  const engine = await rig.open();
+  await rig.whole(engine, 10);
+  await turns(30);
+  await rig.disk.remove('/data/index.snapshot');
+  const snapshotBegun = async (): Promise<boolean> => {
+    await turns(30);
+    const names = await rig.disk.list('/data');
+    return names.some((name) => name.startsWith('index.snapshot'));
+  };
+  const releaseFirst = rig.disk.holdSyncs();
+  const small = rig.whole(engine, 10);
+  await turns(10);
+  const large = rig.whole(engine, 600 * 1024);
+  await turns(10);
+  releaseFirst();
+  const releaseSecond = rig.disk.holdSyncs();
+  await small;
+  expect(await snapshotBegun()).toBe(false);
+  releaseSecond();
+  await large;
+  expect(await snapshotBegun()).toBe(true);
+  await engine.close();
+});
 
 test('a wal folder on another device is copied from, not renamed', async () => {
   const rig = new StorageRig({ segmentBytes: 4096, walPath: '/fast/wal' });

@@ -172,6 +172,8 @@ export interface EngineOptions {
   readonly fsync: FsyncPolicy;
   /** 4 KiB to almost 2 GiB; default 64 MiB. */
   readonly segmentBytes?: number;
+  /** Fewest records between two index snapshots of a running engine; default 65,536. */
+  readonly snapshotRecordsMin?: number;
   /** Free bytes below which staging is refused. */
   readonly reserveBytes: number;
   /** 0: as fast as it goes. */

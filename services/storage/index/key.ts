@@ -2,7 +2,7 @@
  * Index keys: 128 bits as four signed words (small integers, never boxed). A chunk's key is its
  * copy's with the chunk number mixed in; the record on disk names both, so a wrong hit cannot pass.
  */
-import { bytesOfHex, type CopyId, copyId, hexOf } from '../../common/ids.ts';
+import { type CopyId, copyIdAt, hexByteAt } from '../../common/ids.ts';
 
 export interface Key {
   readonly w0: number;
@@ -20,15 +20,19 @@ export interface Slot {
   readonly extra: number;
 }
 
-export function keyOf(id: CopyId): Key {
-  const b = Buffer.from(bytesOfHex(id).buffer);
-  return {
-    w0: b.readInt32BE(0),
-    w1: b.readInt32BE(4),
-    w2: b.readInt32BE(8),
-    w3: b.readInt32BE(12),
-  };
-}
+export const keyOf = (id: CopyId): Key => ({
+  w0: wordAt(id, 0),
+  w1: wordAt(id, 8),
+  w2: wordAt(id, 16),
+  w3: wordAt(id, 24),
+});
+
+/** Eight hex digits as a signed word: no bytes are made on the way. */
+const wordAt = (id: CopyId, at: number): number =>
+  (hexByteAt(id, at) << 24) |
+  (hexByteAt(id, at + 2) << 16) |
+  (hexByteAt(id, at + 4) << 8) |
+  hexByteAt(id, at + 6);
 
 export function idOf(key: Key): CopyId {
   const b = Buffer.allocUnsafe(16);
@@ -36,7 +40,7 @@ export function idOf(key: Key): CopyId {
   b.writeInt32BE(key.w1, 4);
   b.writeInt32BE(key.w2, 8);
   b.writeInt32BE(key.w3, 12);
-  return copyId(hexOf(b));
+  return copyIdAt(b, 0);
 }
 
 export const chunkKey = (key: Key, chunkNo: number): Key => ({

@@ -35,8 +35,8 @@ export interface JournalOptions {
   readonly fsync: FsyncPolicy;
   readonly segmentBytes: number;
   readonly onFailure: (error: KvError) => void;
-  /** A segment was sealed: all that the catalog knows is synced at this moment. */
-  readonly onSealed: () => void;
+  /** After a sync, where all that the catalog knows is synced at this moment. */
+  readonly onAllSynced: () => void;
   /** Widens the range that a drop record names while compaction moves records. */
   readonly compacting: () => readonly number[];
 }
@@ -280,6 +280,7 @@ export class Journal {
     if (active !== null) await this.#syncActive(active);
     for (const pending of this.#covered) pending.resolve();
     this.#covered = [];
+    if (this.unsyncedBytes === 0) this.#options.onAllSynced();
   }
 
   async #syncActive(active: ActiveSegment): Promise<void> {
@@ -305,7 +306,6 @@ export class Journal {
     const info = this.#parts.catalog.segments.get(active.segment);
     if (info !== undefined) info.sealed = true;
     this.#active = null;
-    this.#options.onSealed();
   }
 
   async #openNext(): Promise<ActiveSegment> {

@@ -9,7 +9,7 @@ import { publishFile } from '../../disk/publish.ts';
 import type { DamageLog } from '../damage.ts';
 import { BROKEN_FILES_MAX, SCAN_WINDOW_BYTES } from '../limits.ts';
 import { segmentName } from './names.ts';
-import { type ScanSource, scanSegment } from './scan.ts';
+import { type Scanned, type ScanSource, scanSegment } from './scan.ts';
 
 export interface TailComponents {
   readonly disk: Disk;
@@ -21,11 +21,16 @@ export interface TailOptions {
   /** From the last byte known to be durable to the end of the file. */
   readonly source: ScanSource;
   readonly brokenFolder: string;
+  /** Called for everything that stays, in order; decayed bytes below the mark are among it. */
+  readonly visit: (found: Scanned) => void;
 }
 
-/** Cuts a torn tail and syncs the rest; answers where the segment now ends. */
+/**
+ * Cuts a torn tail and syncs the rest; answers where the segment now ends. One pass where nothing is
+ * bad: what comes before the first bad bytes stays in any case, and is visited on the way.
+ */
 export async function mendTail(parts: TailComponents, options: TailOptions): Promise<number> {
-  const { source } = options;
+  const { source, visit } = options;
   if (source.start === source.end) return source.end;
   let durable = source.start;
   const bad: number[] = [];
@@ -33,6 +38,7 @@ export async function mendTail(parts: TailComponents, options: TailOptions): Pro
     if (scanned.kind !== 'bad-bytes') durable = Math.max(durable, scanned.head.syncedTo);
     if (scanned.kind === 'bad-data') bad.push(scanned.head.offset);
     if (scanned.kind === 'bad-bytes') bad.push(scanned.offset);
+    if (bad.length === 0) visit(scanned);
   });
   const end = bad.find((offset) => offset >= durable) ?? source.end;
   if (end < source.end) {
@@ -42,6 +48,8 @@ export async function mendTail(parts: TailComponents, options: TailOptions): Pro
   }
   await rewrite(parts.file, durable, end);
   await parts.file.sync();
+  const [firstBad = end] = bad;
+  if (firstBad < end) await scanSegment({ ...source, start: firstBad, end }, visit);
   return end;
 }
 

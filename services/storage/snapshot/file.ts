@@ -3,13 +3,12 @@ import { crc32 } from '../../common/checksum.ts';
 import { KvError } from '../../common/errors.ts';
 import { MIB } from '../../common/units.ts';
 import type { Disk, DiskFile } from '../../disk/disk.ts';
-import { publishFile } from '../../disk/publish.ts';
+import { ASIDE_SUFFIX, publishPrepared } from '../../disk/publish.ts';
 import { Catalog } from '../index/catalog.ts';
 import { Partition, partitionWords } from '../index/partition.ts';
 import { SegmentTable } from '../index/segments.ts';
 import { type PartitionShape, Table, type TableImage } from '../index/table.ts';
 import {
-  bodyCrcOf,
   bytesOf,
   decodeFront,
   encodeFront,
@@ -42,15 +41,50 @@ export function freezeCatalog(catalog: Catalog, clean: boolean): FrozenCatalog {
   return { description, images: [copies, chunks] };
 }
 
-/** Durable once resolved. */
+/**
+ * Durable once resolved. Summed and written piece by piece, so that an index of any size holds up the
+ * loop for one piece only; the front, which holds the sum, comes last and the name after that.
+ */
 export async function writeSnapshot(
   disk: Disk,
   path: string,
   frozen: FrozenCatalog,
 ): Promise<void> {
-  const body = frozen.images.flatMap((image) => image.words.map(bytesOf));
-  const front = encodeFront(frozen.description, bodyCrcOf(frozen.images));
-  await publishFile(disk, path, [front, ...body]);
+  const { description, images } = frozen;
+  const aside = path + ASIDE_SUFFIX;
+  await disk.remove(aside);
+  const file = await disk.open(aside, 'create');
+  try {
+    let crc = 0;
+    let at = encodeFront(description, crc).length;
+    for (const piece of piecesOf(images.flatMap(({ words }) => words))) {
+      for (const bytes of piece) crc = crc32(bytes, crc);
+      await file.write(at, piece);
+      at += piece.reduce((sum, bytes) => sum + bytes.length, 0);
+    }
+    await file.write(0, [encodeFront(description, crc)]);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await publishPrepared(disk, aside, path);
+}
+
+const PIECE_BYTES_MIN = MIB;
+
+/** Bytes of partitions, gathered to pieces that are worth a call. */
+function* piecesOf(words: readonly Int32Array[]): Generator<readonly Uint8Array[]> {
+  let piece: Uint8Array[] = [];
+  let bytes = 0;
+  for (const part of words) {
+    piece.push(bytesOf(part));
+    bytes += part.byteLength;
+    if (bytes < PIECE_BYTES_MIN) continue;
+    yield piece;
+    piece = [];
+    bytes = 0;
+  }
+  yield piece;
 }
 
 export interface LoadedSnapshot {

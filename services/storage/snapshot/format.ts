@@ -8,7 +8,7 @@ import { crc32 } from '../../common/checksum.ts';
 import { type CopyId, copyId } from '../../common/ids.ts';
 import type { OpenExtent } from '../index/catalog.ts';
 import type { SegmentInfo } from '../index/segments.ts';
-import { PARTITIONS, type PartitionShape, type TableImage } from '../index/table.ts';
+import { PARTITIONS, type PartitionShape } from '../index/table.ts';
 import { bufferOf } from '../segment/files.ts';
 
 /** All that a snapshot says besides the words of the tables. */
@@ -55,10 +55,6 @@ export function encodeFront(description: SnapshotDescription, bodyCrc: number): 
   out.writeUInt32LE(crc32(out.subarray(0, HEAD_CRC_AT)), HEAD_CRC_AT);
   return out;
 }
-
-/** Checksum of the words, in the order in which they are written. */
-export const bodyCrcOf = (images: readonly TableImage[]): number =>
-  images.flatMap((image) => image.words).reduce((crc, words) => crc32(bytesOf(words), crc), 0);
 
 export const bytesOf = (words: Int32Array): Uint8Array =>
   new Uint8Array(words.buffer, words.byteOffset, words.byteLength);

@@ -5,7 +5,8 @@ import { MIB } from '../../common/units.ts';
 import { MemoryDisk } from '../../disk/memory-disk.ts';
 import { Catalog } from '../index/catalog.ts';
 import { KIND } from '../record.ts';
-import { freezeCatalog, loadSnapshot, writeSnapshot } from './file.ts';
+import { type FrozenCatalog, freezeCatalog, loadSnapshot, writeSnapshot } from './file.ts';
+import { bytesOf } from './format.ts';
 
 const PATH = '/index.snapshot';
 const random = seededRandom(3);
@@ -34,11 +35,19 @@ async function loaded(bytes: Uint8Array) {
   return loadSnapshot(disk, PATH);
 }
 
+/** All words of both tables: compared as bytes, for there are many. */
+const wordsOf = ({ images }: FrozenCatalog): Buffer =>
+  Buffer.concat(images.flatMap(({ words }) => words.map(bytesOf)));
+
 test('says again all that it was told', async () => {
   const again = await loaded(sound);
   if (typeof again !== 'object') throw new Error(again);
   expect(again.description.clean).toBe(true);
-  expect(freezeCatalog(again.catalog, true)).toEqual(freezeCatalog(catalog, true));
+  const [told, said] = [freezeCatalog(catalog, true), freezeCatalog(again.catalog, true)];
+  const { staged, ...rest } = said.description;
+  expect({ ...rest, staged: [] }).toEqual({ ...told.description, staged: [] });
+  expect(staged.join() === told.description.staged.join()).toBe(true);
+  expect(wordsOf(said).equals(wordsOf(told))).toBe(true);
   const ids = [...catalog.stagedAt.keys()];
   expect(ids.length).toBeGreaterThan(40_000);
   for (const id of ids) {
@@ -52,8 +61,8 @@ test('goes on growing after it was read, and leaves what was frozen alone', asyn
   const again = await loaded(sound);
   if (typeof again !== 'object') throw new Error(again);
   const frozen = freezeCatalog(again.catalog, true);
-  const before = frozen.images.flatMap(({ words }) => words.map((part) => part.slice()));
-  const ids = Array.from({ length: 20_000 }, () => mintCopyId(random));
+  const before = wordsOf(frozen);
+  const ids = Array.from({ length: 8000 }, () => mintCopyId(random));
   for (const copyId of ids) {
     const record = { flags: 0, copyId, segment: 1, offset: 7, meta: new Uint8Array(48) };
     const size = { dataBytes: 4, recordBytes: 100 };
@@ -61,7 +70,8 @@ test('goes on growing after it was read, and leaves what was frozen alone', asyn
   }
   for (const id of ids) if (again.catalog.copy(id)?.offset !== 7) throw new Error(`${id} is lost`);
   expect(again.catalog.copyCount).toBe(catalog.copyCount + ids.length);
-  expect(frozen.images.flatMap(({ words }) => words)).toEqual(before);
+  expect(wordsOf(frozen).equals(before)).toBe(true);
+  expect(wordsOf(freezeCatalog(again.catalog, true)).equals(before)).toBe(false);
 });
 
 test('a flipped bit in any window, and any other length, is damage', async () => {
