@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Cluster, httpUrl } from '../harness/cluster.ts';
 import { flipBit } from '../harness/harm.ts';
 import { get, put } from '../harness/kv.ts';
-import { sample } from '../harness/metrics.ts';
+import { sample } from '../harness/scrape.ts';
 import { waitFor } from '../harness/wait-for.ts';
 
 /** A log keeps 10,000 entries behind its flushed state, in segments of 16 MiB: about 5,500 of these. */
