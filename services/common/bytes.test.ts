@@ -1,6 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { ByteReader, ByteWriter, compareBytes, concatBytes, utf8 } from './bytes.ts';
+import {
+  allocate,
+  ByteReader,
+  ByteWriter,
+  compareBytes,
+  concatBytes,
+  copyOf,
+  utf8,
+} from './bytes.ts';
 import { KvError } from './errors.ts';
 
 describe('ByteWriter and ByteReader', () => {
@@ -56,5 +64,27 @@ describe('compareBytes', () => {
     expect(compareBytes(utf8('a'), utf8('ab'))).toBeLessThan(0);
     expect(compareBytes(new Uint8Array([0xff]), new Uint8Array([0x01, 0x02]))).toBeGreaterThan(0);
     expect(compareBytes(concatBytes([utf8('a'), utf8('b')]), utf8('ab'))).toBe(0);
+  });
+});
+
+describe('allocate', () => {
+  test('small arrays are zeroed, apart from each other and as long as asked, across slabs', () => {
+    const sizes = Array.from({ length: 3000 }, (_, i) => (i * 37) % 300);
+    const arrays = sizes.map((size, i) => {
+      const bytes = allocate(size);
+      expect(bytes.every((byte) => byte === 0)).toBe(true);
+      return bytes.fill(i % 251);
+    });
+    arrays.forEach((bytes, i) => {
+      expect(bytes).toHaveLength(sizes[i] ?? -1);
+      expect(bytes.every((byte) => byte === i % 251)).toBe(true);
+    });
+  });
+
+  test('a copy does not change with its original', () => {
+    const original = utf8('before');
+    const copy = copyOf(original);
+    original.fill(0);
+    expect(copy).toEqual(utf8('before'));
   });
 });

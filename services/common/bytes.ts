@@ -22,6 +22,37 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
+/** Small arrays are cut from slabs: outside of V8's heap each would cost an allocation of its own. */
+const SLAB_BYTES = 64 * 1024;
+const SMALL_BYTES_MAX = SLAB_BYTES / 8;
+/** Cuts begin at multiples of this, so that words within them are aligned. */
+const ALIGNMENT = 8;
+
+let slab = new Uint8Array(SLAB_BYTES);
+let slabUsed = 0;
+
+/**
+ * Zeroed bytes for something short-lived: a small array shares its slab with its neighbours and keeps
+ * all of it alive. What stays for long has `new Uint8Array` of its own.
+ */
+export function allocate(length: number): Uint8Array {
+  if (length > SMALL_BYTES_MAX) return new Uint8Array(length);
+  if (slabUsed + length > SLAB_BYTES) {
+    slab = new Uint8Array(SLAB_BYTES);
+    slabUsed = 0;
+  }
+  const bytes = slab.subarray(slabUsed, slabUsed + length);
+  slabUsed += Math.ceil(length / ALIGNMENT) * ALIGNMENT;
+  return bytes;
+}
+
+/** A copy that lives as long as `allocate` says. */
+export function copyOf(bytes: Uint8Array): Uint8Array {
+  const copy = allocate(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   let total = 0;
   for (const part of parts) total += part.length;
@@ -34,6 +65,9 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   return out;
 }
 
+const viewOf = (bytes: Uint8Array): DataView =>
+  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
 /** Appends fields to a buffer that grows by doubling. */
 export class ByteWriter {
   #buffer: Uint8Array;
@@ -41,8 +75,8 @@ export class ByteWriter {
   #length = 0;
 
   constructor(capacity = 256) {
-    this.#buffer = new Uint8Array(capacity);
-    this.#view = new DataView(this.#buffer.buffer);
+    this.#buffer = allocate(capacity);
+    this.#view = viewOf(this.#buffer);
   }
 
   get length(): number {
@@ -115,10 +149,10 @@ export class ByteWriter {
     const at = this.#length;
     const needed = at + count;
     if (needed > this.#buffer.length) {
-      const larger = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
+      const larger = allocate(Math.max(needed, this.#buffer.length * 2));
       larger.set(this.#buffer.subarray(0, at));
       this.#buffer = larger;
-      this.#view = new DataView(larger.buffer);
+      this.#view = viewOf(larger);
     }
     this.#length = needed;
     return at;

@@ -91,7 +91,10 @@ export const birthOf = (id: TxnId): LogIndex => logIndex(Number.parseInt(id.slic
 
 /** Lower-case hex of some bytes. */
 export const hexOf = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+  (Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  ).toString('hex');
 
 /** Value of each hex digit by character code; a table, because ids are on every hot path. */
 const NIBBLES = new Uint8Array(128);

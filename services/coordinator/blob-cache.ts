@@ -52,7 +52,7 @@ export class BlobCache {
     if (data.length > LIMITS.cachedBlobBytesMax || this.#blobs.has(blobId)) return;
     if (costOf(data) > this.#bytesMax) return;
     // A small view would keep its whole buffer alive, so the cache holds its own copy.
-    this.#blobs.set(blobId, data.slice());
+    this.#blobs.set(blobId, new Uint8Array(data));
     this.#bytes += costOf(data);
     this.#evict();
   }

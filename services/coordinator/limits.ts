@@ -14,6 +14,8 @@ export const LIMITS = {
   stallMs: SECOND_MS,
   /** How often a running commit looks at its deadlines. */
   commitTickMs: 100,
+  /** How long news of a decision wait for others to the same volume. */
+  settleLingerMs: 20,
   /** A proposal without outcome is handed over again. */
   reproposeMs: 500,
   /** How long an outcome is still awaited after the client was told that it is unknown. */

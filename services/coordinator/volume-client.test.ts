@@ -11,6 +11,7 @@ import type { Link, StreamEvents } from '../rpc/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { FakeVolumes } from '../testing/fake-volumes.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
+import { LIMITS } from './limits.ts';
 import { VolumeStreams } from './volume-client.ts';
 
 const COPY = copyId('1'.repeat(32));
@@ -170,12 +171,12 @@ describe('the stream to a volume', () => {
     const { clock, end, connect, finalize } = setUp();
     connect();
     const waiting = code(finalize());
-    await clock.flush();
+    await clock.advance(LIMITS.settleLingerMs);
     end().events?.onClosed(new Error('gone'));
     expect(await waiting).toBe('UNAVAILABLE');
     connect();
     const again = finalize();
-    await clock.flush();
+    await clock.advance(LIMITS.settleLingerMs);
     end().reply({ $case: 'settled', value: { results: [0] } });
     expect(await again).toEqual([true]);
   });
@@ -185,9 +186,9 @@ describe('the stream to a volume', () => {
     connect();
     end().hasRoom = false;
     void code(finalize());
-    await clock.flush();
+    await clock.advance(LIMITS.settleLingerMs);
     void code(finalize());
-    await clock.flush();
+    await clock.advance(LIMITS.settleLingerMs);
     expect(end().requests).toHaveLength(1);
     end().hasRoom = true;
     end().events?.onDrain?.();
@@ -198,7 +199,7 @@ describe('the stream to a volume', () => {
     const { clock, directory, end, connect, streams, finalize } = setUp();
     connect();
     const waiting = code(finalize());
-    await clock.flush();
+    await clock.advance(LIMITS.settleLingerMs);
     directory.at(1).isHeard = false;
     directory.changed();
     expect(end().isClosed).toBe(true);
@@ -214,7 +215,7 @@ describe('the stream to a volume', () => {
 });
 
 describe('requests', () => {
-  test('settlements of one turn leave as one request for each disk and action', async () => {
+  test('settlements that come within a moment leave as one request for each disk and action', async () => {
     const { clock, end, connect, streams } = setUp();
     connect();
     const other = copyId('3'.repeat(32));
@@ -223,7 +224,7 @@ describe('requests', () => {
       streams.settle(diskId(1), 'discard', [COPY]),
       streams.settle(diskId(1), 'finalize', [other, COPY]),
     ];
-    await clock.flush();
+    await clock.advance(LIMITS.settleLingerMs);
     expect(end().requests).toHaveLength(2);
     expect(end().requests[0]?.body).toMatchObject({ $case: 'settle', value: { action: 1 } });
     end().reply({ $case: 'settled', value: { results: [0, 1, 0] } }, 0);

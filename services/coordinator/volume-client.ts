@@ -1,11 +1,12 @@
 /**
- * Data requests to volumes, over one stream to each live volume. Settlements of one loop turn leave
- * as one request for each disk and action.
+ * Data requests to volumes, over one stream to each live volume. Settlements that come within a moment
+ * leave as one request for each disk and action.
  */
 import { crc32 } from '../common/checksum.ts';
 import { KvError } from '../common/errors.ts';
 import { bytesOfHex, type CopyId, type DiskId, diskId, session } from '../common/ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../common/units.ts';
+import { LIMITS } from './limits.ts';
 import { type SettleAction, SettleBatch } from './settle-batch.ts';
 import type {
   CheckResult,
@@ -60,10 +61,10 @@ export class VolumeStreams implements VolumeClient {
   async stageChunk(...[disk, chunk]: Parameters<VolumeClient['stageChunk']>): Promise<void> {
     const { copyId, chunkNo, offset, data, declaredBytes } = chunk;
     const value = {
-      copyId: wireId(copyId),
+      copyId: bytesOfHex(copyId),
       chunkNo,
       offset,
-      data: wire(data),
+      data,
       crc: crc32(data),
       declaredBytes,
     };
@@ -75,11 +76,11 @@ export class VolumeStreams implements VolumeClient {
   async stageEnd(...[disk, end]: Parameters<VolumeClient['stageEnd']>): Promise<VoteResult> {
     const { copyId, txnId, owner, sizeBytes, digest } = end;
     const value = {
-      copyId: wireId(copyId),
-      txnId: wireId(txnId),
-      owner: wire(owner),
+      copyId: bytesOfHex(copyId),
+      txnId: bytesOfHex(txnId),
+      owner,
       sizeBytes,
-      digest: wireId(digest),
+      digest: bytesOfHex(digest),
     };
     const bytes = owner.length + REQUEST_BYTES;
     const body = { $case: 'stageEnd', value } as const;
@@ -89,11 +90,11 @@ export class VolumeStreams implements VolumeClient {
   async stageWhole(...[disk, whole]: Parameters<VolumeClient['stageWhole']>): Promise<VoteResult> {
     const { copyId, txnId, owner, digest, data } = whole;
     const value = {
-      copyId: wireId(copyId),
-      txnId: wireId(txnId),
-      owner: wire(owner),
-      digest: wireId(digest),
-      data: wire(data),
+      copyId: bytesOfHex(copyId),
+      txnId: bytesOfHex(txnId),
+      owner,
+      digest: bytesOfHex(digest),
+      data,
     };
     const bytes = data.length + owner.length + REQUEST_BYTES;
     const body = { $case: 'stageWhole', value } as const;
@@ -111,7 +112,8 @@ export class VolumeStreams implements VolumeClient {
       const fresh = new SettleBatch();
       batch = fresh;
       this.#settling.set(name, fresh);
-      this.#components.clock.soon(() => {
+      // Nobody waits for it, and every message that is spared spares two processes a wake-up.
+      this.#components.clock.after(LIMITS.settleLingerMs, () => {
         if (this.#settling.get(name) === fresh) this.#settling.delete(name);
         fresh.send((ids) => this.#settleAll(disk, action, ids));
       });
@@ -125,7 +127,7 @@ export class VolumeStreams implements VolumeClient {
     range: { offset: number; length: number; timeoutMs: number },
   ): Promise<FetchResult> {
     const { offset, length, timeoutMs } = range;
-    const value = { copyId: wireId(copyId), offset, length };
+    const value = { copyId: bytesOfHex(copyId), offset, length };
     const body = { $case: 'fetch', value } as const;
     const reply = await this.#stream(disk).request(body, REQUEST_BYTES, timeoutMs);
     if (reply.$case !== 'chunk') throw unexpected(disk, reply);
@@ -138,13 +140,13 @@ export class VolumeStreams implements VolumeClient {
 
   async pull(...[disk, order]: Parameters<VolumeClient['pull']>): Promise<VoteResult> {
     const value = {
-      copyId: wireId(order.copyId),
-      txnId: wireId(order.txnId),
-      owner: wire(order.owner),
+      copyId: bytesOfHex(order.copyId),
+      txnId: bytesOfHex(order.txnId),
+      owner: order.owner,
       sizeBytes: order.sizeBytes,
-      digest: wireId(order.digest),
+      digest: bytesOfHex(order.digest),
       sourceDisk: order.sourceDisk,
-      sourceCopyId: wireId(order.sourceCopyId),
+      sourceCopyId: bytesOfHex(order.sourceCopyId),
     };
     const body = { $case: 'pull', value } as const;
     const bytes = order.owner.length + REQUEST_BYTES;
@@ -152,7 +154,7 @@ export class VolumeStreams implements VolumeClient {
   }
 
   async check(disk: DiskId, copyIds: readonly CopyId[]): Promise<CheckResult> {
-    const value = { copyIds: copyIds.map(wireId) };
+    const value = { copyIds: copyIds.map(bytesOfHex) };
     const body = { $case: 'checkCopies', value } as const;
     const bytes = copyIds.length * ID_BYTES + REQUEST_BYTES;
     const reply = await this.#stream(disk).request(body, bytes, CHECK_TIMEOUT_MS);
@@ -170,7 +172,7 @@ export class VolumeStreams implements VolumeClient {
     action: SettleAction,
     copyIds: readonly CopyId[],
   ): Promise<readonly boolean[]> {
-    const value = { action: ACTIONS[action], copyIds: copyIds.map(wireId) };
+    const value = { action: ACTIONS[action], copyIds: copyIds.map(bytesOfHex) };
     const body = { $case: 'settle', value } as const;
     const bytes = copyIds.length * ID_BYTES + REQUEST_BYTES;
     const reply = await this.#stream(disk).request(body, bytes, SETTLE_TIMEOUT_MS);
@@ -205,12 +207,6 @@ export class VolumeStreams implements VolumeClient {
     }
   }
 }
-
-/** A view of the same bytes, as the generated code wants them. */
-const wire = (bytes: Uint8Array): Buffer =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-
-const wireId = (hex: string): Buffer => wire(bytesOfHex(hex));
 
 const isSaid = (condition: CopyCondition | undefined): condition is CopyCondition =>
   condition !== undefined;

@@ -7,16 +7,11 @@ import type { Clock } from '../common/clock.ts';
 import { isErrorCode, KvError } from '../common/errors.ts';
 import type { DiskId } from '../common/ids.ts';
 import { MIB, SECOND_MS } from '../common/units.ts';
-import {
-  type DataReplies,
-  type DataReply,
-  type DataRequest,
-  type DataRequests,
-  VolumeService,
-} from '../rpc/generated/volume.ts';
+import type { DataReplies, DataReply, DataRequest, DataRequests } from '../rpc/generated/volume.ts';
 import { checkHello, helloTo, type Introduction } from '../rpc/hello.ts';
 import type { LinkOptions } from '../rpc/link.ts';
 import { PendingRequests } from '../rpc/requests.ts';
+import { DATA_STREAM } from '../rpc/streams.ts';
 import { TurnBatcher } from '../rpc/turn-batcher.ts';
 import type { Link, Outgoing, StreamEvents } from '../rpc/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -75,7 +70,7 @@ export class VolumeStream {
   open(): void {
     const { openLink } = this.#components;
     this.#link = openLink({
-      method: VolumeService.data,
+      method: DATA_STREAM,
       address: () => this.#address,
       onOpen: (outgoing) => this.#opened(outgoing),
     });

@@ -3,7 +3,7 @@
  * The salt of a segment seeds the CRC of its frames: bytes of another segment, or bytes that a client
  * chose, do not pass for a frame here.
  */
-import { ByteReader, ByteWriter } from '../common/bytes.ts';
+import { allocate, ByteReader, ByteWriter } from '../common/bytes.ts';
 import { crc32 } from '../common/checksum.ts';
 import { FRAME_HEADER_BYTES, readFrame, sealFrame } from './frame.ts';
 
@@ -70,17 +70,18 @@ export function encodeFrames(
 ): Uint8Array {
   const overhead = FRAME_HEADER_BYTES + FRAME_PREFIX_BYTES;
   const total = payloads.reduce((sum, payload) => sum + overhead + payload.length, 0);
-  const bytes = new Uint8Array(total);
+  const bytes = allocate(total);
   const prefix = new ByteWriter(FRAME_PREFIX_BYTES)
     .u64(first.sequence)
     .u64(first.syncedTo)
     .finish();
-  const view = new DataView(bytes.buffer);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
   let { sequence } = first;
   for (const payload of payloads) {
     bytes.set(prefix, at + FRAME_HEADER_BYTES);
-    view.setBigUint64(at + FRAME_HEADER_BYTES, BigInt(sequence), true);
+    view.setUint32(at + FRAME_HEADER_BYTES, sequence >>> 0, true);
+    view.setUint32(at + FRAME_HEADER_BYTES + 4, Math.floor(sequence / 2 ** 32), true);
     bytes.set(payload, at + overhead);
     sealFrame(bytes, at, FRAME_PREFIX_BYTES + payload.length, first.salt);
     at += overhead + payload.length;

@@ -2,7 +2,7 @@
  * Values of rows (docs/formats/metadata.md). Each begins with its version; a reader refuses any other,
  * so an old binary never guesses at a newer row. The caller lends the writer: one buffer serves all.
  */
-import { ByteReader, type ByteWriter } from '../common/bytes.ts';
+import { ByteReader, type ByteWriter, copyOf } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
 import type {
   BlobId,
@@ -89,7 +89,7 @@ export function encodeRecord(out: ByteWriter, stored: StoredRecord): Uint8Array 
     .u16(value.version.ordinal);
   writeCopies(out, value.copies);
   writeHeaders(out, value.headers);
-  return out.finish().slice();
+  return copyOf(out.finish());
 }
 
 export function decodeRecord(bytes: Uint8Array): StoredRecord {
@@ -110,7 +110,7 @@ export function decodeRecord(bytes: Uint8Array): StoredRecord {
 export function encodeOutcome(out: ByteWriter, stored: StoredOutcome): Uint8Array {
   out.reset().u8(VERSION).u64(stored.loggedAt);
   writeOutcome(out, stored.outcome);
-  return out.finish().slice();
+  return copyOf(out.finish());
 }
 
 export function decodeOutcome(bytes: Uint8Array): StoredOutcome {
@@ -123,7 +123,7 @@ export function decodeOutcome(bytes: Uint8Array): StoredOutcome {
 export function encodeAnswer(out: ByteWriter, answer: StoredAnswer): Uint8Array {
   out.reset().u8(VERSION).hex(answer.requestHash).hex(answer.txnId);
   writeOutcome(out, answer.outcome);
-  return out.finish().slice();
+  return copyOf(out.finish());
 }
 
 export function decodeAnswer(bytes: Uint8Array): StoredAnswer {
@@ -140,7 +140,7 @@ export function decodeAnswer(bytes: Uint8Array): StoredAnswer {
 export function encodeThin(out: ByteWriter, row: Omit<ThinRow, 'key'>): Uint8Array {
   out.reset().u8(VERSION).hex(row.blobId);
   writeCopies(out, row.suspects);
-  return out.finish().slice();
+  return copyOf(out.finish());
 }
 
 /** `key` is the client's key, from the key of the row. */
@@ -153,7 +153,7 @@ export function decodeThin(key: Uint8Array, bytes: Uint8Array): ThinRow {
 
 /** An index alone: when a copy became garbage, where a pin stands. */
 export const encodeIndex = (out: ByteWriter, index: LogIndex): Uint8Array =>
-  out.reset().u8(VERSION).u64(index).finish().slice();
+  copyOf(out.reset().u8(VERSION).u64(index).finish());
 
 export function decodeIndex(bytes: Uint8Array): LogIndex {
   const from = open(bytes);
@@ -163,21 +163,22 @@ export function decodeIndex(bytes: Uint8Array): LogIndex {
 }
 
 export function encodeDisk(out: ByteWriter, disk: DiskRecord): Uint8Array {
-  return out
-    .reset()
-    .u8(DISK_VERSION)
-    .u32(disk.disk)
-    .text(disk.volume)
-    .u64(disk.boots)
-    .text(disk.nonce)
-    .u64(disk.session)
-    .u8(DISK_STATES.indexOf(disk.state))
-    .text(disk.zone)
-    .u64(disk.capacityBytes)
-    .u64(disk.refs)
-    .u8(disk.reconciled ? 1 : 0)
-    .finish()
-    .slice();
+  return copyOf(
+    out
+      .reset()
+      .u8(DISK_VERSION)
+      .u32(disk.disk)
+      .text(disk.volume)
+      .u64(disk.boots)
+      .text(disk.nonce)
+      .u64(disk.session)
+      .u8(DISK_STATES.indexOf(disk.state))
+      .text(disk.zone)
+      .u64(disk.capacityBytes)
+      .u64(disk.refs)
+      .u8(disk.reconciled ? 1 : 0)
+      .finish(),
+  );
 }
 
 /** A row of version 1 is of a disk that nobody was asked to reconcile. */
@@ -201,15 +202,16 @@ export function decodeDisk(bytes: Uint8Array): DiskRecord {
 }
 
 export function encodeMarks(out: ByteWriter, marks: Marks): Uint8Array {
-  return out
-    .reset()
-    .u8(VERSION)
-    .u64(marks.fence)
-    .u64(marks.reclaim)
-    .u64(marks.forget)
-    .u64(marks.timeMs)
-    .finish()
-    .slice();
+  return copyOf(
+    out
+      .reset()
+      .u8(VERSION)
+      .u64(marks.fence)
+      .u64(marks.reclaim)
+      .u64(marks.forget)
+      .u64(marks.timeMs)
+      .finish(),
+  );
 }
 
 export function decodeMarks(bytes: Uint8Array): Marks {
@@ -230,7 +232,7 @@ export function encodeCluster(out: ByteWriter, cluster: ClusterRecord): Uint8Arr
   for (const member of cluster.members) {
     out.u32(member.node).text(member.name).text(member.address);
   }
-  return out.finish().slice();
+  return copyOf(out.finish());
 }
 
 export function decodeCluster(bytes: Uint8Array): ClusterRecord {
@@ -251,16 +253,17 @@ export function decodeCluster(bytes: Uint8Array): ClusterRecord {
 }
 
 export function encodeCounters(out: ByteWriter, counters: Counters): Uint8Array {
-  return out
-    .reset()
-    .u8(VERSION)
-    .u64(counters.keys)
-    .u64(counters.bytes)
-    .u64(counters.underReplicated)
-    .u64(counters.lost)
-    .u64(counters.garbage)
-    .finish()
-    .slice();
+  return copyOf(
+    out
+      .reset()
+      .u8(VERSION)
+      .u64(counters.keys)
+      .u64(counters.bytes)
+      .u64(counters.underReplicated)
+      .u64(counters.lost)
+      .u64(counters.garbage)
+      .finish(),
+  );
 }
 
 export function decodeCounters(bytes: Uint8Array): Counters {

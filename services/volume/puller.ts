@@ -12,13 +12,9 @@ import type { Random } from '../common/random.ts';
 import { Semaphore } from '../common/semaphore.ts';
 import { SECOND_MS } from '../common/units.ts';
 import type { Hello } from '../rpc/generated/common.ts';
-import {
-  type DataReplies,
-  type DataReply,
-  type DataRequests,
-  VolumeService,
-} from '../rpc/generated/volume.ts';
+import type { DataReplies, DataReply, DataRequests } from '../rpc/generated/volume.ts';
 import { openLink } from '../rpc/link.ts';
+import { DATA_STREAM } from '../rpc/streams.ts';
 import { type Outgoing, RPC_LIMITS, type StreamEvents } from '../rpc/types.ts';
 import type { StorageEngine } from '../storage/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -105,7 +101,7 @@ export class VolumePuller implements Puller {
       link = openLink<DataRequests, DataReplies>(
         { clock, random, logger },
         {
-          method: VolumeService.data,
+          method: DATA_STREAM,
           address: () => address,
           onOpen: (outgoing) => {
             const source = new Source(clock, outgoing, () => link?.close());

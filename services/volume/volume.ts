@@ -12,10 +12,10 @@ import { SECOND_MS } from '../common/units.ts';
 import type { VolumeOptions } from '../config/options.ts';
 import type { Disk } from '../disk/disk.ts';
 import { resolveAll } from '../rpc/address.ts';
-import { VolumeService } from '../rpc/generated/volume.ts';
 import { checkHello } from '../rpc/hello.ts';
 import { openLink } from '../rpc/link.ts';
 import { bidi, startRpcServer } from '../rpc/server.ts';
+import { DATA_STREAM } from '../rpc/streams.ts';
 import type { RpcServer } from '../rpc/types.ts';
 import { openEngine, VolumeFolder } from '../storage/engine.ts';
 import type { StorageEngine } from '../storage/types.ts';
@@ -89,7 +89,7 @@ export class Volume {
       { httpBind, adminBind },
     );
     const services = [
-      bidi(VolumeService.data, (outgoing) => {
+      bidi(DATA_STREAM, (outgoing) => {
         if (this.#running !== null) return this.#running.data.accept(outgoing);
         outgoing.close(new KvError('NOT_READY', 'this volume is still recovering'));
         return { onMessage: () => undefined, onClosed: () => undefined };

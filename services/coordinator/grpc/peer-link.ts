@@ -9,9 +9,10 @@ import type { Random } from '../../common/random.ts';
 import type { Member } from '../../consensus/transport.ts';
 import type { Message } from '../../raft/messages.ts';
 import type { Hello } from '../../rpc/generated/common.ts';
-import { type RaftFrame, RaftService } from '../../rpc/generated/raft.ts';
+import type { RaftFrame } from '../../rpc/generated/raft.ts';
 import { helloTo, type Introduction } from '../../rpc/hello.ts';
 import { openLink } from '../../rpc/link.ts';
+import { RAFT_STREAM } from '../../rpc/streams.ts';
 import { TurnBatcher } from '../../rpc/turn-batcher.ts';
 import type { Link, Outgoing, StreamEvents } from '../../rpc/types.ts';
 import type { Logger } from '../../telemetry/logger.ts';
@@ -90,7 +91,7 @@ export class PeerLink {
     };
     this.#link = openLink(
       { clock, random, logger: logger.child({ peer: peer.name }) },
-      { method: RaftService.exchange, address: () => this.#nextAddress(), onOpen },
+      { method: RAFT_STREAM, address: () => this.#nextAddress(), onOpen },
     );
   }
 

@@ -68,7 +68,7 @@ export interface RaftMessage {
   readToken: number;
   /** proposal id or read request id */
   requestId: number;
-  commands: Buffer[];
+  commands: Uint8Array[];
   /** 1 no-leader, 2 not-leader, 3 overloaded, 4 transferring, 5 stopping */
   reason: number;
 }
@@ -78,7 +78,7 @@ export interface RaftEntry {
   term: number;
   /** 0 noop, 1 command */
   kind: number;
-  data: Buffer;
+  data: Uint8Array;
 }
 
 export interface ProbeRequest {
@@ -103,7 +103,7 @@ export interface SnapshotChunkRequest {
   totalBytes: number;
   fileCrc: number;
   offset: number;
-  data: Buffer;
+  data: Uint8Array;
 }
 
 export interface SnapshotChunkReply {
@@ -457,7 +457,7 @@ export const RaftMessage: MessageFns<RaftMessage> = {
               break;
             }
 
-            message.commands.push(Buffer.from(reader.bytes()));
+            message.commands.push(reader.bytes());
             continue;
           }
           case 22: {
@@ -482,7 +482,7 @@ export const RaftMessage: MessageFns<RaftMessage> = {
 };
 
 function createBaseRaftEntry(): RaftEntry {
-  return { index: 0, term: 0, kind: 0, data: Buffer.alloc(0) };
+  return { index: 0, term: 0, kind: 0, data: new Uint8Array(0) };
 }
 
 export const RaftEntry: MessageFns<RaftEntry> = {
@@ -544,7 +544,7 @@ export const RaftEntry: MessageFns<RaftEntry> = {
               break;
             }
 
-            message.data = Buffer.from(reader.bytes());
+            message.data = reader.bytes();
             continue;
           }
         }
@@ -694,7 +694,7 @@ function createBaseSnapshotChunkRequest(): SnapshotChunkRequest {
     totalBytes: 0,
     fileCrc: 0,
     offset: 0,
-    data: Buffer.alloc(0),
+    data: new Uint8Array(0),
   };
 }
 
@@ -801,7 +801,7 @@ export const SnapshotChunkRequest: MessageFns<SnapshotChunkRequest> = {
               break;
             }
 
-            message.data = Buffer.from(reader.bytes());
+            message.data = reader.bytes();
             continue;
           }
         }

@@ -114,9 +114,9 @@ export interface Questions {
 
 /** May the bytes of this copy go? */
 export interface Question {
-  copyId: Buffer;
-  txnId: Buffer;
-  owner: Buffer;
+  copyId: Uint8Array;
+  txnId: Uint8Array;
+  owner: Uint8Array;
 }
 
 export interface Answers {
@@ -124,7 +124,7 @@ export interface Answers {
 }
 
 export interface Answer {
-  copyId: Buffer;
+  copyId: Uint8Array;
   /** 1 KEEP, 2 DROP, 3 LATER */
   verdict: number;
 }
@@ -882,7 +882,7 @@ export const Questions: MessageFns<Questions> = {
 };
 
 function createBaseQuestion(): Question {
-  return { copyId: Buffer.alloc(0), txnId: Buffer.alloc(0), owner: Buffer.alloc(0) };
+  return { copyId: new Uint8Array(0), txnId: new Uint8Array(0), owner: new Uint8Array(0) };
 }
 
 export const Question: MessageFns<Question> = {
@@ -917,7 +917,7 @@ export const Question: MessageFns<Question> = {
               break;
             }
 
-            message.copyId = Buffer.from(reader.bytes());
+            message.copyId = reader.bytes();
             continue;
           }
           case 2: {
@@ -925,7 +925,7 @@ export const Question: MessageFns<Question> = {
               break;
             }
 
-            message.txnId = Buffer.from(reader.bytes());
+            message.txnId = reader.bytes();
             continue;
           }
           case 3: {
@@ -933,7 +933,7 @@ export const Question: MessageFns<Question> = {
               break;
             }
 
-            message.owner = Buffer.from(reader.bytes());
+            message.owner = reader.bytes();
             continue;
           }
         }
@@ -996,7 +996,7 @@ export const Answers: MessageFns<Answers> = {
 };
 
 function createBaseAnswer(): Answer {
-  return { copyId: Buffer.alloc(0), verdict: 0 };
+  return { copyId: new Uint8Array(0), verdict: 0 };
 }
 
 export const Answer: MessageFns<Answer> = {
@@ -1028,7 +1028,7 @@ export const Answer: MessageFns<Answer> = {
               break;
             }
 
-            message.copyId = Buffer.from(reader.bytes());
+            message.copyId = reader.bytes();
             continue;
           }
           case 2: {

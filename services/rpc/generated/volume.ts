@@ -72,29 +72,29 @@ export interface DataReply {
 
 /** At most 256 KiB of data. The first chunk carries declared_bytes (0: unknown). */
 export interface StageChunkRequest {
-  copyId: Buffer;
+  copyId: Uint8Array;
   chunkNo: number;
   offset: number;
-  data: Buffer;
+  data: Uint8Array;
   crc: number;
   declaredBytes: number;
 }
 
 export interface StageEndRequest {
-  copyId: Buffer;
-  txnId: Buffer;
-  owner: Buffer;
+  copyId: Uint8Array;
+  txnId: Uint8Array;
+  owner: Uint8Array;
   sizeBytes: number;
-  digest: Buffer;
+  digest: Uint8Array;
 }
 
 /** A value of at most 256 KiB, chunk and end in one. */
 export interface StageWholeRequest {
-  copyId: Buffer;
-  txnId: Buffer;
-  owner: Buffer;
-  digest: Buffer;
-  data: Buffer;
+  copyId: Uint8Array;
+  txnId: Uint8Array;
+  owner: Uint8Array;
+  digest: Uint8Array;
+  data: Uint8Array;
 }
 
 export interface Written {
@@ -109,7 +109,7 @@ export interface Vote {
 export interface SettleRequest {
   /** 1 finalize, 2 discard (an aborted staging), 3 drop (garbage) */
   action: number;
-  copyIds: Buffer[];
+  copyIds: Uint8Array[];
 }
 
 export interface Settled {
@@ -119,31 +119,31 @@ export interface Settled {
 
 /** At most 1 MiB. Failures: NOT_FOUND (absent), CORRUPT (bad copy). */
 export interface FetchRequest {
-  copyId: Buffer;
+  copyId: Uint8Array;
   offset: number;
   length: number;
 }
 
 export interface Chunk {
-  data: Buffer;
+  data: Uint8Array;
   sizeBytes: number;
   crc: number;
 }
 
 /** Make copy_id here from source_copy_id on another volume, found by its disk number in the roster. */
 export interface PullRequest {
-  copyId: Buffer;
-  txnId: Buffer;
-  owner: Buffer;
+  copyId: Uint8Array;
+  txnId: Uint8Array;
+  owner: Uint8Array;
   sizeBytes: number;
-  digest: Buffer;
+  digest: Uint8Array;
   sourceDisk: number;
-  sourceCopyId: Buffer;
+  sourceCopyId: Uint8Array;
 }
 
 export interface ListCopiesRequest {
   /** Empty: from the beginning. */
-  after: Buffer;
+  after: Uint8Array;
   limit: number;
 }
 
@@ -153,18 +153,18 @@ export interface CopyListing {
 }
 
 export interface CopyRow {
-  copyId: Buffer;
+  copyId: Uint8Array;
   /** 0 open, 1 staged, 2 committed, 3 dropped */
   state: number;
-  txnId: Buffer;
-  owner: Buffer;
+  txnId: Uint8Array;
+  owner: Uint8Array;
   sizeBytes: number;
   sound: boolean;
 }
 
 /** Have you these copies, and are they sound? At most 1000. */
 export interface CheckCopiesRequest {
-  copyIds: Buffer[];
+  copyIds: Uint8Array[];
 }
 
 /** Only what a disk says in its current session counts. */
@@ -551,7 +551,7 @@ export const DataReply: MessageFns<DataReply> = {
 };
 
 function createBaseStageChunkRequest(): StageChunkRequest {
-  return { copyId: Buffer.alloc(0), chunkNo: 0, offset: 0, data: Buffer.alloc(0), crc: 0, declaredBytes: 0 };
+  return { copyId: new Uint8Array(0), chunkNo: 0, offset: 0, data: new Uint8Array(0), crc: 0, declaredBytes: 0 };
 }
 
 export const StageChunkRequest: MessageFns<StageChunkRequest> = {
@@ -595,7 +595,7 @@ export const StageChunkRequest: MessageFns<StageChunkRequest> = {
               break;
             }
 
-            message.copyId = Buffer.from(reader.bytes());
+            message.copyId = reader.bytes();
             continue;
           }
           case 2: {
@@ -619,7 +619,7 @@ export const StageChunkRequest: MessageFns<StageChunkRequest> = {
               break;
             }
 
-            message.data = Buffer.from(reader.bytes());
+            message.data = reader.bytes();
             continue;
           }
           case 5: {
@@ -653,11 +653,11 @@ export const StageChunkRequest: MessageFns<StageChunkRequest> = {
 
 function createBaseStageEndRequest(): StageEndRequest {
   return {
-    copyId: Buffer.alloc(0),
-    txnId: Buffer.alloc(0),
-    owner: Buffer.alloc(0),
+    copyId: new Uint8Array(0),
+    txnId: new Uint8Array(0),
+    owner: new Uint8Array(0),
     sizeBytes: 0,
-    digest: Buffer.alloc(0),
+    digest: new Uint8Array(0),
   };
 }
 
@@ -699,7 +699,7 @@ export const StageEndRequest: MessageFns<StageEndRequest> = {
               break;
             }
 
-            message.copyId = Buffer.from(reader.bytes());
+            message.copyId = reader.bytes();
             continue;
           }
           case 2: {
@@ -707,7 +707,7 @@ export const StageEndRequest: MessageFns<StageEndRequest> = {
               break;
             }
 
-            message.txnId = Buffer.from(reader.bytes());
+            message.txnId = reader.bytes();
             continue;
           }
           case 3: {
@@ -715,7 +715,7 @@ export const StageEndRequest: MessageFns<StageEndRequest> = {
               break;
             }
 
-            message.owner = Buffer.from(reader.bytes());
+            message.owner = reader.bytes();
             continue;
           }
           case 4: {
@@ -731,7 +731,7 @@ export const StageEndRequest: MessageFns<StageEndRequest> = {
               break;
             }
 
-            message.digest = Buffer.from(reader.bytes());
+            message.digest = reader.bytes();
             continue;
           }
         }
@@ -749,11 +749,11 @@ export const StageEndRequest: MessageFns<StageEndRequest> = {
 
 function createBaseStageWholeRequest(): StageWholeRequest {
   return {
-    copyId: Buffer.alloc(0),
-    txnId: Buffer.alloc(0),
-    owner: Buffer.alloc(0),
-    digest: Buffer.alloc(0),
-    data: Buffer.alloc(0),
+    copyId: new Uint8Array(0),
+    txnId: new Uint8Array(0),
+    owner: new Uint8Array(0),
+    digest: new Uint8Array(0),
+    data: new Uint8Array(0),
   };
 }
 
@@ -795,7 +795,7 @@ export const StageWholeRequest: MessageFns<StageWholeRequest> = {
               break;
             }
 
-            message.copyId = Buffer.from(reader.bytes());
+            message.copyId = reader.bytes();
             continue;
           }
           case 2: {
@@ -803,7 +803,7 @@ export const StageWholeRequest: MessageFns<StageWholeRequest> = {
               break;
             }
 
-            message.txnId = Buffer.from(reader.bytes());
+            message.txnId = reader.bytes();
             continue;
           }
           case 3: {
@@ -811,7 +811,7 @@ export const StageWholeRequest: MessageFns<StageWholeRequest> = {
               break;
             }
 
-            message.owner = Buffer.from(reader.bytes());
+            message.owner = reader.bytes();
             continue;
           }
           case 4: {
@@ -819,7 +819,7 @@ export const StageWholeRequest: MessageFns<StageWholeRequest> = {
               break;
             }
 
-            message.digest = Buffer.from(reader.bytes());
+            message.digest = reader.bytes();
             continue;
           }
           case 5: {
@@ -827,7 +827,7 @@ export const StageWholeRequest: MessageFns<StageWholeRequest> = {
               break;
             }
 
-            message.data = Buffer.from(reader.bytes());
+            message.data = reader.bytes();
             continue;
           }
         }
@@ -976,7 +976,7 @@ export const SettleRequest: MessageFns<SettleRequest> = {
               break;
             }
 
-            message.copyIds.push(Buffer.from(reader.bytes()));
+            message.copyIds.push(reader.bytes());
             continue;
           }
         }
@@ -1053,7 +1053,7 @@ export const Settled: MessageFns<Settled> = {
 };
 
 function createBaseFetchRequest(): FetchRequest {
-  return { copyId: Buffer.alloc(0), offset: 0, length: 0 };
+  return { copyId: new Uint8Array(0), offset: 0, length: 0 };
 }
 
 export const FetchRequest: MessageFns<FetchRequest> = {
@@ -1088,7 +1088,7 @@ export const FetchRequest: MessageFns<FetchRequest> = {
               break;
             }
 
-            message.copyId = Buffer.from(reader.bytes());
+            message.copyId = reader.bytes();
             continue;
           }
           case 2: {
@@ -1121,7 +1121,7 @@ export const FetchRequest: MessageFns<FetchRequest> = {
 };
 
 function createBaseChunk(): Chunk {
-  return { data: Buffer.alloc(0), sizeBytes: 0, crc: 0 };
+  return { data: new Uint8Array(0), sizeBytes: 0, crc: 0 };
 }
 
 export const Chunk: MessageFns<Chunk> = {
@@ -1156,7 +1156,7 @@ export const Chunk: MessageFns<Chunk> = {
               break;
             }
 
-            message.data = Buffer.from(reader.bytes());
+            message.data = reader.bytes();
             continue;
           }
           case 2: {
@@ -1190,13 +1190,13 @@ export const Chunk: MessageFns<Chunk> = {
 
 function createBasePullRequest(): PullRequest {
   return {
-    copyId: Buffer.alloc(0),
-    txnId: Buffer.alloc(0),
-    owner: Buffer.alloc(0),
+    copyId: new Uint8Array(0),
+    txnId: new Uint8Array(0),
+    owner: new Uint8Array(0),
     sizeBytes: 0,
-    digest: Buffer.alloc(0),
+    digest: new Uint8Array(0),
     sourceDisk: 0,
-    sourceCopyId: Buffer.alloc(0),
+    sourceCopyId: new Uint8Array(0),
   };
 }
 
@@ -1244,7 +1244,7 @@ export const PullRequest: MessageFns<PullRequest> = {
               break;
             }
 
-            message.copyId = Buffer.from(reader.bytes());
+            message.copyId = reader.bytes();
             continue;
           }
           case 2: {
@@ -1252,7 +1252,7 @@ export const PullRequest: MessageFns<PullRequest> = {
               break;
             }
 
-            message.txnId = Buffer.from(reader.bytes());
+            message.txnId = reader.bytes();
             continue;
           }
           case 3: {
@@ -1260,7 +1260,7 @@ export const PullRequest: MessageFns<PullRequest> = {
               break;
             }
 
-            message.owner = Buffer.from(reader.bytes());
+            message.owner = reader.bytes();
             continue;
           }
           case 4: {
@@ -1276,7 +1276,7 @@ export const PullRequest: MessageFns<PullRequest> = {
               break;
             }
 
-            message.digest = Buffer.from(reader.bytes());
+            message.digest = reader.bytes();
             continue;
           }
           case 6: {
@@ -1292,7 +1292,7 @@ export const PullRequest: MessageFns<PullRequest> = {
               break;
             }
 
-            message.sourceCopyId = Buffer.from(reader.bytes());
+            message.sourceCopyId = reader.bytes();
             continue;
           }
         }
@@ -1309,7 +1309,7 @@ export const PullRequest: MessageFns<PullRequest> = {
 };
 
 function createBaseListCopiesRequest(): ListCopiesRequest {
-  return { after: Buffer.alloc(0), limit: 0 };
+  return { after: new Uint8Array(0), limit: 0 };
 }
 
 export const ListCopiesRequest: MessageFns<ListCopiesRequest> = {
@@ -1341,7 +1341,7 @@ export const ListCopiesRequest: MessageFns<ListCopiesRequest> = {
               break;
             }
 
-            message.after = Buffer.from(reader.bytes());
+            message.after = reader.bytes();
             continue;
           }
           case 2: {
@@ -1424,10 +1424,10 @@ export const CopyListing: MessageFns<CopyListing> = {
 
 function createBaseCopyRow(): CopyRow {
   return {
-    copyId: Buffer.alloc(0),
+    copyId: new Uint8Array(0),
     state: 0,
-    txnId: Buffer.alloc(0),
-    owner: Buffer.alloc(0),
+    txnId: new Uint8Array(0),
+    owner: new Uint8Array(0),
     sizeBytes: 0,
     sound: false,
   };
@@ -1474,7 +1474,7 @@ export const CopyRow: MessageFns<CopyRow> = {
               break;
             }
 
-            message.copyId = Buffer.from(reader.bytes());
+            message.copyId = reader.bytes();
             continue;
           }
           case 2: {
@@ -1490,7 +1490,7 @@ export const CopyRow: MessageFns<CopyRow> = {
               break;
             }
 
-            message.txnId = Buffer.from(reader.bytes());
+            message.txnId = reader.bytes();
             continue;
           }
           case 4: {
@@ -1498,7 +1498,7 @@ export const CopyRow: MessageFns<CopyRow> = {
               break;
             }
 
-            message.owner = Buffer.from(reader.bytes());
+            message.owner = reader.bytes();
             continue;
           }
           case 5: {
@@ -1560,7 +1560,7 @@ export const CheckCopiesRequest: MessageFns<CheckCopiesRequest> = {
               break;
             }
 
-            message.copyIds.push(Buffer.from(reader.bytes()));
+            message.copyIds.push(reader.bytes());
             continue;
           }
         }
