@@ -35,16 +35,24 @@ if (id === 'v1') console.error(JSON.stringify({ msg: 'volume stops', error: { me
 process.on('SIGTERM', () => { console.error(id + ' was asked'); process.exit(0); });
 `;
 
+const SAYS_WITHIN_MS = 15_000;
+
 let folder: string;
 let said: string;
-let stop: () => void;
+let stop: () => void = () => undefined;
+let running: Promise<unknown> = Promise.resolve();
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'minikv-local-'));
   writeFileSync(join(folder, 'stand-in.mjs'), STAND_IN);
   said = '';
 });
-afterEach(() => rmSync(folder, { recursive: true, maxRetries: 3 }));
+afterEach(async () => {
+  // Also after a failure: processes that are left would keep the test run alive.
+  stop();
+  await running;
+  rmSync(folder, { recursive: true, maxRetries: 3 });
+});
 
 const dataDir = (): string => join(folder, 'data');
 
@@ -61,7 +69,7 @@ function start(request: { basePort: number; volumes?: number }): Promise<number>
     env: {},
   };
   const command = [process.execPath, join(folder, 'stand-in.mjs')];
-  return runLocalCluster(
+  const done = runLocalCluster(
     { coordinators: 2, volumes: 1, dataDir: dataDir(), logLevel: 'info', ...request },
     terminal,
     {
@@ -72,10 +80,16 @@ function start(request: { basePort: number; volumes?: number }): Promise<number>
       },
     },
   );
+  running = done.catch(() => undefined);
+  return done;
 }
 
 async function until(words: string): Promise<void> {
-  while (!said.includes(words)) await new Promise((settle) => setTimeout(settle, 10));
+  const endMs = performance.now() + SAYS_WITHIN_MS;
+  while (!said.includes(words)) {
+    if (performance.now() > endMs) throw new Error(`never said "${words}", only:\n${said}`);
+    await new Promise((settle) => setTimeout(settle, 10));
+  }
 }
 
 const processes = (): LocalProcess[] =>
@@ -101,18 +115,18 @@ test('says who leads, that it is ready and what to try, and stops all in good or
     'c2 leads in term 3',
     `minikv is ready: http://127.0.0.1:${basePort}`,
   ]);
-  const running = processes();
-  expect(running.map(({ name, role }) => `${name} ${role}`)).toEqual([
+  const started = processes();
+  expect(started.map(({ name, role }) => `${name} ${role}`)).toEqual([
     'c1 coordinator',
     'c2 coordinator',
     'v1 volume',
   ]);
-  for (const { pid } of running) expect(process.kill(pid, 0)).toBe(true);
+  for (const { pid } of started) expect(process.kill(pid, 0)).toBe(true);
   stop();
   stop();
   expect(await done).toBe(0);
   expect(said).toContain('stopping 3 processes\nall stopped; the data stays\n');
-  for (const { name, pid } of running) {
+  for (const { name, pid } of started) {
     const log = readFileSync(join(dataDir(), 'logs', `${name}.log`), 'utf8');
     expect(log).toMatch(new RegExp(`^${name} is up\n[^]*${name} was asked\n$`));
     expect(() => process.kill(pid, 0)).toThrow('ESRCH');
