@@ -219,6 +219,10 @@ class SegmentEngine implements StorageEngine {
     };
   }
 
+  setCompactionRate(bytesPerSecond: number): void {
+    this.#parts.compaction.setRate(bytesPerSecond);
+  }
+
   async compactOnce(signal?: AbortSignal): Promise<boolean> {
     this.#refuseIfEnded();
     const { staging, compaction, journal } = this.#parts;

@@ -141,6 +141,8 @@ export interface StorageEngine {
   usage(): EngineUsage;
   /** One step of compaction where it is worth it; true when something was done. */
   compactOnce(signal?: AbortSignal): Promise<boolean>;
+  /** Bytes that compaction may read in a second from now on; 0: as fast as it goes. */
+  setCompactionRate(bytesPerSecond: number): void;
   /** Reads every durable record once at the given rate and quarantines bad ones. */
   scrub(
     bytesPerSecond: number,

@@ -344,6 +344,26 @@ test('keeps to its rate, and an abort leaves everything as it was', async () => 
   await engine.close();
 });
 
+test('a new rate holds within a second, for the run under way too', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096, compactionBytesPerSecond: 1 });
+  const made = await mixture(rig);
+  const { engine } = made;
+  let isDone = false;
+  const running = engine.compactOnce().then((worked) => {
+    isDone = true;
+    return worked;
+  });
+  await turns(20);
+  await rig.clock.advance(1000);
+  engine.setCompactionRate(0);
+  await turns(20);
+  expect(isDone).toBe(false);
+  await rig.clock.advance(1000);
+  expect(await running).toBe(true);
+  await expectMixture(engine, made);
+  await engine.close();
+});
+
 test('a failed write of compaction is final', async () => {
   const rig = new StorageRig({ segmentBytes: 4096 });
   const { engine } = await mixture(rig);

@@ -8,6 +8,7 @@
 import { type Clock, sleep } from '../../common/clock.ts';
 import { asError } from '../../common/errors.ts';
 import type { Random } from '../../common/random.ts';
+import { SECOND_MS } from '../../common/units.ts';
 import type { Disk } from '../../disk/disk.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { DamageLog } from '../damage.ts';
@@ -27,6 +28,9 @@ import { SEGMENT_HEADER_BYTES } from '../segment/header.ts';
 import { type Scanned, scanSegment } from '../segment/scan.ts';
 import { CompactionOutput } from './output.ts';
 import { planCompaction } from './plan.ts';
+
+/** The longest wait at one rate. */
+const SLICE_MS = SECOND_MS;
 
 export interface CompactionComponents {
   readonly disk: Disk;
@@ -66,12 +70,19 @@ export class Compaction {
   readonly #options: CompactionOptions;
   /** Segments with bad bytes, which are left as they are. */
   readonly #damaged = new Set<number>();
+  #bytesPerSecond: number;
   #touching: readonly number[] = [];
   #running = false;
 
   constructor(components: CompactionComponents, options: CompactionOptions) {
     this.#parts = components;
     this.#options = options;
+    this.#bytesPerSecond = options.bytesPerSecond;
+  }
+
+  /** From now on, also for the run under way; 0: as fast as it goes. */
+  setRate(bytesPerSecond: number): void {
+    this.#bytesPerSecond = bytesPerSecond;
   }
 
   /** Old and new segments of the running compaction: a drop's records may be in any of them. */
@@ -251,11 +262,16 @@ export class Compaction {
   async #pace(bytes: number, signal?: AbortSignal): Promise<void> {
     const { clock, metrics } = this.#parts;
     metrics.compactionBytes.add(bytes);
-    const rate = this.#options.bytesPerSecond;
-    if (rate <= 0) return;
-    await sleep(clock, (bytes / rate) * 1000, signal).catch((error: unknown) => {
-      if (signal?.aborted !== true) throw error;
-    });
+    // In slices, because the rate may change while a large piece is waited for.
+    for (let owedBytes = bytes; owedBytes > 0 && this.#bytesPerSecond > 0; ) {
+      const rate = this.#bytesPerSecond;
+      const sliceMs = Math.min(SLICE_MS, (owedBytes / rate) * 1000);
+      await sleep(clock, sliceMs, signal).catch((error: unknown) => {
+        if (signal?.aborted !== true) throw error;
+      });
+      if (signal?.aborted === true) return;
+      owedBytes -= (rate * sliceMs) / 1000;
+    }
   }
 }
 
