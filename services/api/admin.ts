@@ -122,6 +122,8 @@ export const volumeStatusSchema = z.object({
   podUid: z.string(),
   version: z.string(),
   state: z.enum(['unformatted', 'registering', 'serving', 'stopping']),
+  /** Settings whose change waits for a restart, by name. */
+  pendingRestart: z.array(z.string()),
   digest: z.enum(['native', 'wasm']),
 });
 

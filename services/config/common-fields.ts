@@ -108,9 +108,15 @@ export const commonOptions = (values: CommonValues): CommonOptions => ({
   shutdownDelayMs: values.shutdownDelay,
   terminationLog: values.terminationLog ?? null,
   podUid: values.podUid,
-  podIp: values.podIp,
+  directAddress: directAddress(values),
   configFile: values.config ?? null,
 });
+
+function directAddress({ advertise, podIp }: CommonValues): string {
+  const parts = splitAddress(advertise);
+  if (podIp === '' || parts === null) return advertise;
+  return `${podIp.includes(':') ? `[${podIp}]` : podIp}:${parts.port}`;
+}
 
 /** A combination that cannot work: the setting to blame and a sentence. */
 export interface Conflict {

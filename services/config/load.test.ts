@@ -8,6 +8,7 @@ import {
   readCoordinatorCommand,
   watchCoordinatorSettings,
 } from './coordinator.ts';
+import { terminationLogOf } from './exit.ts';
 import { durationText, flagOf, sizeText } from './fields.ts';
 import type { Environment } from './role.ts';
 import { loadVolumeOptions, readVolumeCommand } from './volume.ts';
@@ -121,11 +122,14 @@ describe('precedence', () => {
       walPath: '/w',
       coordinators: ['a:1', 'b:2'],
       podUid: 'uid',
-      podIp: '10.0.0.9',
+      directAddress: '10.0.0.9:3',
       zone: null,
     });
+    const v6 = await loadVolumeOptions([], { ...env, POD_IP: 'fd00::9' }, noFile);
+    expect(v6.options.directAddress).toBe('[fd00::9]:3');
     const named = await loadCoordinatorOptions([], { POD_NAME: 'p-0', DB_PATH: '/d' }, noFile);
     expect(named.options.name).toBe('p-0');
+    expect(named.options.directAddress).toBe('127.0.0.1:5001');
   });
 
   test('lists in the file are joined; --name=value is read like --name value', async () => {
@@ -222,6 +226,18 @@ describe('refusals name the setting and say what is allowed', () => {
     expect(await refusal(coordinator(['--config', '/none']))).toContain(
       'file /none cannot be read: no file /none',
     );
+  });
+});
+
+describe('the last words of refused settings', () => {
+  test.each([
+    [['--id', 'x', '--termination-log', '/t'], {}, '/t'],
+    [['--termination-log=/t'], { MINIKV_TERMINATION_LOG: '/e' }, '/t'],
+    [['--id', 'x'], { MINIKV_TERMINATION_LOG: '/e' }, '/e'],
+    [['--termination-log'], {}, null],
+    [[], {}, null],
+  ])('%j %j: %s', (argv, env, place) => {
+    expect(terminationLogOf({ argv, env })).toBe(place);
   });
 });
 

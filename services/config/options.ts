@@ -29,8 +29,8 @@ export interface CommonOptions {
   /** Where the last words of a process that refuses to run go; null: stderr only. */
   readonly terminationLog: string | null;
   readonly podUid: string;
-  /** host (pod IP) that a Hello carries as direct address; empty: none. */
-  readonly podIp: string;
+  /** `advertise` with the pod's IP for its host where that is known: true before names catch up. */
+  readonly directAddress: string;
   /** The settings file, polled for reloadable fields; null: none. */
   readonly configFile: string | null;
 }

@@ -43,10 +43,11 @@ export interface CoordinatorParts {
   readonly onFatal: (error: Error) => void;
 }
 
+/** The options that may change while the process runs. */
+export type ReloadableOptions = Pick<CoordinatorOptions, 'maxObjectBytes' | 'blobCacheBytes'>;
+
 export interface CoordinatorSettings {
   readonly options: CoordinatorOptions;
-  /** Asked at each request: the setting is reloadable. */
-  readonly maxObjectBytes: () => number;
   readonly pendingRestart: () => readonly string[];
 }
 
@@ -64,6 +65,8 @@ export class Coordinator {
   readonly #parts: CoordinatorParts;
   readonly #settings: CoordinatorSettings;
   readonly #stopping = new AbortController();
+  #stopped: Promise<void> | null = null;
+  #reloadable: ReloadableOptions;
   #opened: Opened | null = null;
   #member: Member | null = null;
   #links: PeerLinks | null = null;
@@ -71,6 +74,13 @@ export class Coordinator {
   constructor(parts: CoordinatorParts, settings: CoordinatorSettings) {
     this.#parts = parts;
     this.#settings = settings;
+    this.#reloadable = settings.options;
+  }
+
+  /** Changed settings, in force from now on. */
+  reload(options: ReloadableOptions): void {
+    this.#reloadable = options;
+    this.#member?.cache.resize(options.blobCacheBytes);
   }
 
   /** Opens folder and listeners; resolves before the node is a member. */
@@ -105,6 +115,7 @@ export class Coordinator {
     // Durable before the first vote, so that it needs nobody's leave to come back; and behind the first
     // vote file, so that a member without one has lost it.
     await opened.folder.becomeMember();
+    member.cache.resize(this.#reloadable.blobCacheBytes);
     this.#member = member;
     opened.raft.attach(links);
     await member.start();
@@ -113,9 +124,13 @@ export class Coordinator {
     this.#parts.logger.info({ node: identity.node, cluster: identity.clusterId }, 'member runs');
   }
 
-  /** Hands leadership over, drains requests, flushes, closes. A second call changes nothing. */
-  async stop(): Promise<void> {
-    if (this.#stopping.signal.aborted) return;
+  /** Hands leadership over, drains requests, flushes, closes; asked again it is the same stop. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     this.#stopping.abort();
     const { clock } = this.#parts;
     const { options } = this.#settings;
@@ -134,7 +149,7 @@ export class Coordinator {
 
   async #listen(folder: NodeFolder): Promise<Opened> {
     const { clock, random, logger, metrics } = this.#parts;
-    const { options, maxObjectBytes, pendingRestart } = this.#settings;
+    const { options, pendingRestart } = this.#settings;
     const introduce = (): Introduction => this.#introduce();
     const bootstrap = new Bootstrap(
       { folder, clock, random, logger, probe: (peer) => probePeer(introduce, peer) },
@@ -182,7 +197,7 @@ export class Coordinator {
       {
         httpBind: options.httpBind,
         adminBind: options.adminBind,
-        maxObjectBytes,
+        maxObjectBytes: () => this.#reloadable.maxObjectBytes,
         requestTimeoutMs: options.requestTimeoutMs,
         version: VERSION,
       },
@@ -217,14 +232,13 @@ export class Coordinator {
   #introduce(): Introduction {
     const { options } = this.#settings;
     const folder = this.#opened?.folder;
-    const port = options.advertise.slice(options.advertise.lastIndexOf(':') + 1);
     return {
       clusterId: folder?.identity?.clusterId ?? '',
       role: 'coordinator',
       name: options.name,
       from: folder?.identity?.node ?? 0,
       bootId: folder?.bootId ?? 0,
-      address: options.podIp === '' ? options.advertise : `${options.podIp}:${port}`,
+      address: options.directAddress,
       version: VERSION,
       httpAddress: this.#httpAddress(),
     };

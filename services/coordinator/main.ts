@@ -4,7 +4,7 @@ import { systemClock } from '../common/clock.ts';
 import { asError } from '../common/errors.ts';
 import { systemRandom } from '../common/random.ts';
 import { readCoordinatorCommand, watchCoordinatorSettings } from '../config/coordinator.ts';
-import { exitCodeOf, lastWords } from '../config/exit.ts';
+import { exitCodeOf, lastWords, terminationLogOf } from '../config/exit.ts';
 import type { CoordinatorOptions } from '../config/options.ts';
 import type { Inputs, Loaded } from '../config/role.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
@@ -18,12 +18,10 @@ const PROGRAM = 'minikv-coord';
 async function serve(inputs: Inputs, loaded: Loaded<CoordinatorOptions>): Promise<void> {
   const { options } = loaded;
   const logger = createLogger(options.logLevel, { node: options.name });
-  let inForce = options;
   const fail = (thrown: unknown): never => {
     const error = asError(thrown);
     logger.error({ error }, 'coordinator stops');
-    writeTerminationLog(options.terminationLog, lastWords(PROGRAM, error));
-    process.exit(exitCodeOf(error));
+    return die(error, options.terminationLog);
   };
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
@@ -32,14 +30,14 @@ async function serve(inputs: Inputs, loaded: Loaded<CoordinatorOptions>): Promis
     {
       started: loaded,
       changed: (changed, names) => {
-        inForce = changed;
         logger.setLevel(changed.logLevel);
+        coordinator.reload(changed);
         logger.info({ names }, 'settings reloaded');
       },
       refused: (error) => logger.warn({ error }, 'settings file refused'),
     },
   );
-  const coordinator = new Coordinator(
+  const coordinator: Coordinator = new Coordinator(
     {
       disk: new NodeDisk(),
       clock: systemClock,
@@ -50,7 +48,6 @@ async function serve(inputs: Inputs, loaded: Loaded<CoordinatorOptions>): Promis
     },
     {
       options,
-      maxObjectBytes: () => inForce.maxObjectBytes,
       pendingRestart: () => watch.pendingRestart,
     },
   );
@@ -60,9 +57,21 @@ async function serve(inputs: Inputs, loaded: Loaded<CoordinatorOptions>): Promis
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  await coordinator.open();
-  if (options.configFile !== null) watch.start();
-  await coordinator.run();
+  try {
+    await coordinator.open();
+    if (options.configFile !== null) watch.start();
+    await coordinator.run();
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** The reason is the last line, and stands where the supervisor looks for it. */
+function die(error: Error, terminationLog: string | null): never {
+  const words = lastWords(PROGRAM, error);
+  process.stderr.write(words);
+  writeTerminationLog(terminationLog, words);
+  process.exit(exitCodeOf(error));
 }
 
 const inputs: Inputs = { argv: process.argv.slice(2), env: process.env, readFile: readTextFile };
@@ -71,9 +80,5 @@ try {
   if (command.kind === 'print') process.stdout.write(`${command.text}\n`);
   else await serve(inputs, command.loaded);
 } catch (thrown) {
-  const error = asError(thrown);
-  const words = lastWords(PROGRAM, error);
-  process.stderr.write(words);
-  writeTerminationLog(process.env['MINIKV_TERMINATION_LOG'] ?? null, words);
-  process.exit(exitCodeOf(error));
+  die(asError(thrown), terminationLogOf(inputs));
 }

@@ -82,6 +82,7 @@ export class Member {
   readonly registryService: RegistryService;
   readonly gateway: GatewayCore;
   readonly writes: WritePath;
+  readonly cache: BlobCache;
   readonly #parts: MemberParts;
   readonly #lifecycle = new Lifecycle();
   readonly #order: readonly Part[];
@@ -95,6 +96,7 @@ export class Member {
     this.registryService = assembled.registryService;
     this.gateway = assembled.gateway;
     this.writes = assembled.writes;
+    this.cache = assembled.cache;
     this.#order = assembled.order;
   }
 
@@ -176,7 +178,14 @@ export class Member {
 /** What a member shows, and its parts in the order of their start. */
 type Assembled = Pick<
   Member,
-  'identity' | 'metadata' | 'consensus' | 'registry' | 'registryService' | 'gateway' | 'writes'
+  | 'identity'
+  | 'metadata'
+  | 'consensus'
+  | 'registry'
+  | 'registryService'
+  | 'gateway'
+  | 'writes'
+  | 'cache'
 > & { readonly order: readonly Part[] };
 
 function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opened): Assembled {
@@ -236,6 +245,7 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
     registryService,
     gateway,
     writes,
+    cache,
     order,
   };
 }

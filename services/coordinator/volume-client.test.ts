@@ -46,6 +46,9 @@ class FarEnd implements Link {
 
   redial(): void {
     this.dials += 1;
+    const dropped = this.events;
+    this.events = null;
+    dropped?.onClosed(new Error('dropped'));
   }
 
   close(): void {
@@ -63,8 +66,9 @@ class FarEnd implements Link {
     });
   }
 
-  greet(from = 1, clusterId = self.clusterId): void {
-    const hello = { ...self, protocol: 1, role: 'volume', name: 'v', from, to: 1, clusterId };
+  greet(from = 1, clusterId = self.clusterId, bootId = 1): void {
+    const who = { role: 'volume', name: 'v', from, to: 1, clusterId, bootId };
+    const hello = { ...self, protocol: 1, ...who };
     this.events?.onMessage({ hello, replies: [] });
   }
 
@@ -211,6 +215,32 @@ describe('the stream to a volume', () => {
     directory.changed();
     expect(end().isClosed).toBe(false);
     expect(end().options.address()).toBe('host-1:6001');
+  });
+
+  test('a volume that moved is dialled at once where it said that it is, in turn with its name', () => {
+    const { directory, ends, end, connect } = setUp();
+    connect();
+    const volume = directory.at(1);
+    volume.directAddress = '10.0.0.9:6001';
+    volume.bootId = 2;
+    directory.changed();
+    expect([ends.length, end().dials]).toEqual([1, 1]);
+    const tries = [1, 2, 3].map(() => end().options.address());
+    expect(tries).toEqual(['10.0.0.9:6001', 'host-1:6001', '10.0.0.9:6001']);
+    directory.changed();
+    expect(end().dials).toBe(1);
+  });
+
+  test('a volume that started anew without closing anything is dialled again, one already met is not', () => {
+    const { directory, end, connect } = setUp();
+    connect();
+    directory.at(1).bootId = 2;
+    directory.changed();
+    expect(end().dials).toBe(1);
+    end().open();
+    end().greet(1, self.clusterId, 2);
+    directory.changed();
+    expect(end().dials).toBe(1);
   });
 });
 

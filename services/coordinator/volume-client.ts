@@ -195,13 +195,14 @@ export class VolumeStreams implements VolumeClient {
       this.#streams.delete(disk);
       stream.close();
     }
-    for (const { disk, grpcAddress } of live.values()) {
+    for (const volume of live.values()) {
+      const { disk } = volume;
       const known = this.#streams.get(disk);
       if (known !== undefined) {
-        known.move(grpcAddress);
+        known.follow(volume);
         continue;
       }
-      const stream = new VolumeStream(this.#components, { disk, address: grpcAddress });
+      const stream = new VolumeStream(this.#components, { disk, place: volume });
       this.#streams.set(disk, stream);
       stream.open();
     }

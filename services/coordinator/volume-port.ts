@@ -9,7 +9,12 @@ export interface LiveVolume {
   readonly disk: DiskId;
   readonly session: Session;
   readonly name: string;
+  /** host:port by name; what is behind a name may lag behind a move. */
   readonly grpcAddress: string;
+  /** host:port where this very process said that it is; may be empty. */
+  readonly directAddress: string;
+  /** Rises at each start of the volume. */
+  readonly bootId: number;
   readonly httpAddress: string;
   readonly zone: string;
   readonly capacityBytes: number;

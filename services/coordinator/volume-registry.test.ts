@@ -297,6 +297,29 @@ describe('who is live', () => {
     expect(registry.isAwaited(diskId(1))).toBe(false);
   });
 
+  test('a new process of it brings its own address and boot with its hello', async () => {
+    const { registry, service, join } = setUp();
+    const before = await join('v1');
+    let changes = 0;
+    registry.onChange(() => {
+      changes += 1;
+    });
+    // The old process has closed nothing: its machine lost the power.
+    const back = new Volume(service, 'v1');
+    back.disk = before.disk;
+    back.hello({ address: '10.0.0.9:6001', bootId: 2 });
+    back.register(2);
+    await Promise.resolve();
+    back.session = before.session;
+    back.beat();
+    expect(registry.find(diskId(before.disk))).toMatchObject({
+      grpcAddress: 'v1:1',
+      directAddress: '10.0.0.9:6001',
+      bootId: 2,
+    });
+    expect(changes).toBe(1);
+  });
+
   test('zones come from the replicated record', async () => {
     const { consensus, registry, join } = setUp();
     await join('v1');

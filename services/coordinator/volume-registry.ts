@@ -16,6 +16,8 @@ export interface Vitals {
   readonly session: Session;
   readonly name: string;
   readonly grpcAddress: string;
+  readonly directAddress: string;
+  readonly bootId: number;
   readonly httpAddress: string;
   readonly capacityBytes: number;
   readonly freeBytes: number;
@@ -166,6 +168,8 @@ function isOtherwise({ vitals }: Entry, now: Vitals): boolean {
   return (
     vitals.session !== now.session ||
     vitals.grpcAddress !== now.grpcAddress ||
+    vitals.directAddress !== now.directAddress ||
+    vitals.bootId !== now.bootId ||
     vitals.httpAddress !== now.httpAddress ||
     vitals.acceptsWrites !== now.acceptsWrites
   );

@@ -1,7 +1,8 @@
 /**
  * The data stream to one volume: hello first, then requests, batched by loop turn and answered by
  * request id. Requests made while the stream is being dialled wait for it briefly; requests on a
- * stream that breaks fail at once. What is queued is bounded by the budgets of those who ask.
+ * stream that breaks fail at once. What is queued is bounded by the budgets of those who ask. A
+ * volume is dialled where it said that it is and by its name in turn, because DNS may lag behind.
  */
 import type { Clock } from '../common/clock.ts';
 import { isErrorCode, KvError } from '../common/errors.ts';
@@ -15,6 +16,7 @@ import { DATA_STREAM } from '../rpc/streams.ts';
 import { TurnBatcher } from '../rpc/turn-batcher.ts';
 import type { Link, Outgoing, StreamEvents } from '../rpc/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import type { LiveVolume } from './volume-port.ts';
 
 /** How a link is opened: `openLink` of rpc/link.ts, or a stand-in. */
 export type OpenLink = (options: LinkOptions<DataRequests, DataReplies>) => Link;
@@ -25,6 +27,9 @@ export interface VolumeStreamComponents {
   readonly openLink: OpenLink;
   readonly introduce: () => Introduction;
 }
+
+/** Where a volume is, and in which of its lives. */
+export type Place = Pick<LiveVolume, 'grpcAddress' | 'directAddress' | 'bootId'>;
 
 export type RequestBody = NonNullable<DataRequest['body']>;
 export type ReplyBody = NonNullable<DataReply['body']>;
@@ -40,7 +45,10 @@ export class VolumeStream {
   readonly #disk: DiskId;
   readonly #pending: PendingRequests<ReplyBody>;
   readonly #batcher: TurnBatcher<DataRequest>;
-  #address: string;
+  #place: Place;
+  #triesDirect = false;
+  /** Boot id of the process behind the open stream, 0 until it has said hello. */
+  #boot = 0;
   #link: Link | null = null;
   #outgoing: Outgoing<DataRequests> | null = null;
   #isGreeted = false;
@@ -50,12 +58,12 @@ export class VolumeStream {
 
   constructor(
     components: VolumeStreamComponents,
-    options: { readonly disk: DiskId; readonly address: string },
+    options: { readonly disk: DiskId; readonly place: Place },
   ) {
     const { clock } = components;
     this.#components = components;
     this.#disk = options.disk;
-    this.#address = options.address;
+    this.#place = options.place;
     this.#pending = new PendingRequests(clock, { requestsMax: REQUESTS_MAX, sweepMs: SWEEP_MS });
     this.#batcher = new TurnBatcher(
       clock,
@@ -71,15 +79,22 @@ export class VolumeStream {
     const { openLink } = this.#components;
     this.#link = openLink({
       method: DATA_STREAM,
-      address: () => this.#address,
+      address: () => this.#nextAddress(),
       onOpen: (outgoing) => this.#opened(outgoing),
     });
   }
 
-  /** The volume is at another address now. */
-  move(address: string): void {
-    if (address === this.#address) return;
-    this.#address = address;
+  /**
+   * What was heard of the volume last. Where it moved or started anew, its stream is dialled at once:
+   * a process that lost its power has closed nothing.
+   */
+  follow(place: Place): void {
+    const { grpcAddress, directAddress } = this.#place;
+    const hasMoved = place.grpcAddress !== grpcAddress || place.directAddress !== directAddress;
+    const isAnew = this.#boot !== 0 && place.bootId > this.#boot;
+    this.#place = place;
+    if (!hasMoved && !isAnew) return;
+    this.#triesDirect = false;
     this.#link?.redial();
   }
 
@@ -99,6 +114,13 @@ export class VolumeStream {
     throw new KvError(isErrorCode(code) ? code : 'INTERNAL', message, {
       detail: { disk: this.#disk },
     });
+  }
+
+  #nextAddress(): string {
+    const { grpcAddress, directAddress } = this.#place;
+    const hasDirect = directAddress !== '' && directAddress !== grpcAddress;
+    this.#triesDirect = hasDirect && !this.#triesDirect;
+    return this.#triesDirect ? directAddress : grpcAddress;
   }
 
   #opened(outgoing: Outgoing<DataRequests>): StreamEvents<DataReplies> {
@@ -130,6 +152,7 @@ export class VolumeStream {
         throw wrong;
       }
       this.#isGreeted = true;
+      this.#boot = hello?.bootId ?? 0;
       this.#sendWaiting();
     }
     for (const { requestId, body } of replies) {
@@ -148,6 +171,7 @@ export class VolumeStream {
   #lost(reason: KvError): void {
     this.#outgoing = null;
     this.#isGreeted = false;
+    this.#boot = 0;
     this.#waiting = [];
     this.#batcher.clear();
     this.#pending.failAll(reason);

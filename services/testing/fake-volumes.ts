@@ -39,6 +39,10 @@ export class FakeVolume {
   /** Bad places that it says it has found. */
   damage = 0;
   zone = '';
+  /** What it says of itself when it starts elsewhere. */
+  grpcAddress: string;
+  directAddress = '';
+  bootId = 1;
   readonly copies = new Map<CopyId, FakeCopy>();
   /** What was asked of it, in order. */
   readonly calls: string[] = [];
@@ -46,6 +50,7 @@ export class FakeVolume {
   constructor(disk: DiskId, session: Session) {
     this.disk = disk;
     this.session = session;
+    this.grpcAddress = `host-${disk}:6001`;
   }
 
   states(): readonly string[] {
@@ -84,11 +89,13 @@ export class FakeVolumes implements VolumeClient, VolumeDirectory {
   live(): readonly LiveVolume[] {
     return this.all()
       .filter(({ isHeard }) => isHeard)
-      .map(({ disk, session, zone, suspected, leaving, damage }) => ({
+      .map(({ disk, session, zone, suspected, leaving, damage, ...place }) => ({
         disk,
         session,
+        bootId: place.bootId,
+        directAddress: place.directAddress,
         name: `volume-${disk}`,
-        grpcAddress: `host-${disk}:6001`,
+        grpcAddress: place.grpcAddress,
         httpAddress: `host-${disk}:6000`,
         zone,
         capacityBytes: 2 ** 40,

@@ -1,11 +1,13 @@
 /**
  * Where the coordinators are. One configured name may stand for many addresses (a headless Service),
- * and addresses move: names are resolved again every five seconds and whenever a link is lost.
+ * and addresses move: names are resolved again every five seconds, at once when a link is lost, and
+ * twice a second while one is missing, because a name changes only when its process is back.
  */
 import type { Clock, Timer } from '../common/clock.ts';
 import { SECOND_MS } from '../common/units.ts';
 
 const RESOLVE_EVERY_MS = 5 * SECOND_MS;
+const RESOLVE_WHILE_MISSING_MS = SECOND_MS / 2;
 
 /** All addresses behind host:port, as host:port; rejects where the name does not resolve. */
 export type Resolve = (hostPort: string) => Promise<readonly string[]>;
@@ -16,6 +18,7 @@ export class CoordinatorFinder {
   readonly #resolve: Resolve;
   readonly #names: readonly string[];
   readonly #changed: (addresses: ReadonlySet<string>) => void;
+  readonly #isWhole: () => boolean;
   /** The last good answer of each name: one that does not resolve now keeps its addresses. */
   readonly #known = new Map<string, readonly string[]>();
   #timer: Timer | null = null;
@@ -27,12 +30,15 @@ export class CoordinatorFinder {
     options: {
       readonly names: readonly string[];
       readonly changed: (addresses: ReadonlySet<string>) => void;
+      /** There is an open link to every address. */
+      readonly isWhole: () => boolean;
     },
   ) {
     this.#clock = parts.clock;
     this.#resolve = parts.resolve;
     this.#names = options.names;
     this.#changed = options.changed;
+    this.#isWhole = options.isWhole;
   }
 
   start(): void {
@@ -53,7 +59,8 @@ export class CoordinatorFinder {
     this.#running = false;
     if (this.#stopped) return;
     this.#changed(new Set([...this.#known.values()].flat()));
-    this.#timer = this.#clock.after(RESOLVE_EVERY_MS, () => void this.refresh());
+    const delayMs = this.#isWhole() ? RESOLVE_EVERY_MS : RESOLVE_WHILE_MISSING_MS;
+    this.#timer = this.#clock.after(delayMs, () => void this.refresh());
   }
 
   async #refreshOne(name: string): Promise<void> {

@@ -3,7 +3,7 @@
 import { systemClock } from '../common/clock.ts';
 import { asError } from '../common/errors.ts';
 import { systemRandom } from '../common/random.ts';
-import { exitCodeOf, lastWords } from '../config/exit.ts';
+import { exitCodeOf, lastWords, terminationLogOf } from '../config/exit.ts';
 import type { VolumeOptions } from '../config/options.ts';
 import type { Inputs, Loaded } from '../config/role.ts';
 import { readVolumeCommand, watchVolumeSettings } from '../config/volume.ts';
@@ -21,8 +21,7 @@ async function serve(inputs: Inputs, loaded: Loaded<VolumeOptions>): Promise<voi
   const fail = (thrown: unknown): never => {
     const error = asError(thrown);
     logger.error({ error }, 'volume stops');
-    writeTerminationLog(options.terminationLog, lastWords(PROGRAM, error));
-    process.exit(exitCodeOf(error));
+    return die(error, options.terminationLog);
   };
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
@@ -32,12 +31,13 @@ async function serve(inputs: Inputs, loaded: Loaded<VolumeOptions>): Promise<voi
       started: loaded,
       changed: (changed, names) => {
         logger.setLevel(changed.logLevel);
+        volume.reload(changed);
         logger.info({ names }, 'settings reloaded');
       },
       refused: (error) => logger.warn({ error }, 'settings file refused'),
     },
   );
-  const volume = new Volume(
+  const volume: Volume = new Volume(
     {
       disk: new NodeDisk(),
       clock: systemClock,
@@ -46,7 +46,7 @@ async function serve(inputs: Inputs, loaded: Loaded<VolumeOptions>): Promise<voi
       metrics: createMetrics(),
       onFatal: fail,
     },
-    options,
+    { options, pendingRestart: () => watch.pendingRestart },
   );
   const stop = (): void => {
     watch.stop();
@@ -54,8 +54,16 @@ async function serve(inputs: Inputs, loaded: Loaded<VolumeOptions>): Promise<voi
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  await volume.start();
   if (options.configFile !== null) watch.start();
+  await volume.start().catch(fail);
+}
+
+/** The reason is the last line, and stands where the supervisor looks for it. */
+function die(error: Error, terminationLog: string | null): never {
+  const words = lastWords(PROGRAM, error);
+  process.stderr.write(words);
+  writeTerminationLog(terminationLog, words);
+  process.exit(exitCodeOf(error));
 }
 
 const inputs: Inputs = { argv: process.argv.slice(2), env: process.env, readFile: readTextFile };
@@ -64,9 +72,5 @@ try {
   if (command.kind === 'print') process.stdout.write(`${command.text}\n`);
   else await serve(inputs, command.loaded);
 } catch (thrown) {
-  const error = asError(thrown);
-  const words = lastWords(PROGRAM, error);
-  process.stderr.write(words);
-  writeTerminationLog(process.env['MINIKV_TERMINATION_LOG'] ?? null, words);
-  process.exit(exitCodeOf(error));
+  die(asError(thrown), terminationLogOf(inputs));
 }

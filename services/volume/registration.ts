@@ -83,7 +83,8 @@ export interface RegistrationParts {
 export interface RegistrationOptions {
   readonly identity: VolumeIdentity;
   readonly version: string;
-  readonly grpcAddress: string;
+  /** host:port of this very process, which others dial before its name has caught up. */
+  readonly directAddress: string;
   readonly httpAddress: string;
   readonly zone: string | null;
   readonly capacityBytes: number;
@@ -159,8 +160,13 @@ export class Registration {
     }
   }
 
+  /** There is a stream to each coordinator that is followed. */
+  get isWhole(): boolean {
+    return [...this.#streams].filter(({ greeted }) => greeted).length >= this.#links.size;
+  }
+
   hello(): Hello {
-    const { identity, version, grpcAddress } = this.#options;
+    const { identity, version, directAddress } = this.#options;
     return {
       protocol: 1,
       clusterId: this.#clusterId ?? '',
@@ -169,7 +175,7 @@ export class Registration {
       from: this.#disk,
       to: 0,
       bootId: this.#boots,
-      address: grpcAddress,
+      address: directAddress,
       version,
       httpAddress: this.#options.httpAddress,
     };

@@ -64,7 +64,7 @@ async function make(disk: Disk, flags: readonly string[] = []): Promise<Made> {
         throw error;
       },
     },
-    options,
+    { options, pendingRestart: () => ['zone'] },
   );
   // After a power cut it cannot end in good order.
   cleanups.push(() => volume.stop().catch(() => undefined));
@@ -112,6 +112,14 @@ async function dataStream({ options }: Made) {
   };
 }
 
+async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + 10_000;
+  while (!(await condition())) {
+    if (performance.now() > endMs) throw new Error(`waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 const DATA = Buffer.from('sixteen bytes ok');
 const id = (digit: number): Buffer => Buffer.alloc(16, digit);
 const chunk = (copy: number) =>
@@ -138,6 +146,45 @@ const end = (copy: number) =>
     },
   }) as const;
 
+const LARGE = Buffer.alloc(25 * 1024, 'x');
+const whole = (copy: number) =>
+  ({
+    $case: 'stageWhole',
+    value: {
+      copyId: id(copy),
+      txnId: id(9),
+      owner: Buffer.from('k'),
+      digest: Buffer.from(digestOf(LARGE), 'hex'),
+      data: LARGE,
+    },
+  }) as const;
+
+describe('changed settings', () => {
+  test('another compaction rate holds for the run under way', async () => {
+    const memory = new MemoryDisk();
+    const flags = ['--segment-bytes', '64KiB'];
+    const first = await make(memory, flags);
+    await first.volume.start();
+    await coordinator.next('heartbeat');
+    const ask = await dataStream(first);
+    for (const copy of [1, 2, 3]) expect((await ask(whole(copy)))?.$case).toBe('vote');
+    const drop = { $case: 'settle' as const, value: { action: 3, copyIds: [id(1)] } };
+    expect((await ask(drop))?.$case).toBe('settled');
+    await first.volume.stop();
+    const segments = (): Promise<readonly string[]> => memory.list('/data/segments');
+    const [sealed = ''] = await segments();
+    const second = await make(memory, [...flags, '--compaction-rate', '1KiB']);
+    coordinator.session = 6;
+    await second.volume.start();
+    const isUnderWay = async (): Promise<boolean> =>
+      (await segments()).some((name) => name.endsWith('.new'));
+    await until('compaction is under way', isUnderWay);
+    expect(await segments()).toContain(sealed);
+    second.volume.reload({ compactionBytesPerSecond: 2 ** 30 });
+    await until('the old segment has gone', async () => !(await segments()).includes(sealed));
+  });
+});
+
 describe('while it recovers', () => {
   test('it lives, tells its status, and is not ready; then it registers and serves', async () => {
     const disk = new GatedDisk(new MemoryDisk(), 'wal');
@@ -150,7 +197,11 @@ describe('while it recovers', () => {
       body: { ready: false, reason: 'recovering' },
     });
     const { body } = await see(`${made.url}/admin/status`);
-    expect(volumeStatusSchema.parse(body)).toMatchObject({ state: 'unformatted', disk: 0 });
+    expect(volumeStatusSchema.parse(body)).toMatchObject({
+      state: 'unformatted',
+      disk: 0,
+      pendingRestart: ['zone'],
+    });
     disk.openGate();
     await starting;
     await coordinator.next('heartbeat');
@@ -228,10 +279,10 @@ describe('a stop', () => {
     await made.volume.start();
     await coordinator.next('heartbeat');
     const startedMs = performance.now();
-    const stopping = made.volume.stop();
-    await made.volume.stop();
+    void made.volume.stop();
+    const again = made.volume.stop();
     expect((await see(`${made.url}/health/live`)).status).toBe(200);
-    await stopping;
+    await again;
     expect(performance.now() - startedMs).toBeGreaterThanOrEqual(299);
     await expect(fetch(`${made.url}/health/live`)).rejects.toThrow('fetch failed');
   });

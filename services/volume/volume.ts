@@ -12,6 +12,7 @@ import { SECOND_MS } from '../common/units.ts';
 import type { VolumeOptions } from '../config/options.ts';
 import type { Disk } from '../disk/disk.ts';
 import { resolveAll } from '../rpc/address.ts';
+import type { Hello } from '../rpc/generated/common.ts';
 import { checkHello } from '../rpc/hello.ts';
 import { openLink } from '../rpc/link.ts';
 import { bidi, startRpcServer } from '../rpc/server.ts';
@@ -47,6 +48,11 @@ export interface VolumeParts {
   readonly onFatal: (error: Error) => void;
 }
 
+export interface VolumeSettings {
+  readonly options: VolumeOptions;
+  readonly pendingRestart: () => readonly string[];
+}
+
 /** Everything that runs once the folder has been recovered. */
 interface Running {
   readonly engine: StorageEngine;
@@ -64,15 +70,26 @@ const UNKNOWN = { clusterId: null, disk: diskId(0) } as const;
 export class Volume {
   readonly #parts: VolumeParts;
   readonly #options: VolumeOptions;
+  readonly #pendingRestart: () => readonly string[];
   #folder: VolumeFolder | null = null;
   #rpc: RpcServer | null = null;
   #http: HttpServer | null = null;
   #running: Running | null = null;
   #isStopping = false;
+  #stopped: Promise<void> | null = null;
+  #compactionBytesPerSecond: number;
 
-  constructor(parts: VolumeParts, options: VolumeOptions) {
+  constructor(parts: VolumeParts, { options, pendingRestart }: VolumeSettings) {
     this.#parts = parts;
     this.#options = options;
+    this.#pendingRestart = pendingRestart;
+    this.#compactionBytesPerSecond = options.compactionBytesPerSecond;
+  }
+
+  /** Changed settings, in force from now on. */
+  reload({ compactionBytesPerSecond }: Pick<VolumeOptions, 'compactionBytesPerSecond'>): void {
+    this.#compactionBytesPerSecond = compactionBytesPerSecond;
+    this.#running?.engine.setCompactionRate(compactionBytesPerSecond);
   }
 
   /** Locks the folder, opens the listeners, recovers, registers. */
@@ -102,6 +119,7 @@ export class Volume {
       await running.engine.close();
       return;
     }
+    running.engine.setCompactionRate(this.#compactionBytesPerSecond);
     this.#running = running;
     running.finder.start();
     running.asker.start();
@@ -109,9 +127,13 @@ export class Volume {
     running.scrubber.start();
   }
 
-  /** Leaves, lets open stagings end, seals, writes the clean mark. A second call changes nothing. */
-  async stop(): Promise<void> {
-    if (this.#isStopping) return;
+  /** Leaves, lets open stagings end, seals, writes the clean mark; asked again it is the same stop. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     this.#isStopping = true;
     const running = this.#running;
     if (running === null) {
@@ -191,7 +213,7 @@ export class Volume {
       {
         identity: { ...folder.identity, cleanStop },
         version: VERSION,
-        grpcAddress: options.advertise,
+        directAddress: options.directAddress,
         httpAddress: options.advertiseHttp,
         zone: options.zone,
         capacityBytes: engine.usage().capacityBytes,
@@ -202,43 +224,43 @@ export class Volume {
       { clock, logger, engine, ask: (copies) => registration.ask(copies) },
       { reconcile: !cleanStop },
     );
-    const puller = new VolumePuller({
-      clock,
-      random,
-      logger,
-      engine,
-      hello: () => registration.hello(),
-      addressOf: (disk) => registration.addressOf(disk),
-    });
-    const finder = new CoordinatorFinder(
+    const finder: CoordinatorFinder = new CoordinatorFinder(
       { clock, resolve: resolveAll },
       {
         names: options.coordinators,
         changed: (addresses) => registration.follow(addresses),
+        isWhole: () => registration.isWhole,
       },
     );
-    const data = new DataService({
+    const data = this.#serveData(engine, registration);
+    return { engine, registration, finder, asker, data, ...this.#chores(engine, registration) };
+  }
+
+  #serveData(engine: StorageEngine, registration: Registration): DataService {
+    const { clock, random, logger } = this.#parts;
+    const hello = (): Hello => registration.hello();
+    const addressOf = (disk: number): string | undefined => registration.addressOf(disk);
+    return new DataService({
       clock,
       logger,
       engine,
-      puller,
+      puller: new VolumePuller({ clock, random, logger, engine, hello, addressOf }),
       session: () => ({
         disk: registration.disk,
         session: registration.session,
         accepting: !this.#isStopping,
       }),
-      hello: () => registration.hello(),
-      checkHello: (hello) =>
+      hello,
+      checkHello: (theirs) =>
         checkHello(
           {
-            role: hello.role === 'volume' ? 'volume' : 'coordinator',
+            role: theirs.role === 'volume' ? 'volume' : 'coordinator',
             clusterId: registration.clusterId,
             to: registration.disk,
           },
-          hello,
+          theirs,
         ),
     });
-    return { engine, registration, finder, asker, data, ...this.#chores(engine, registration) };
   }
 
   /** What is done beside all else, a little at a time. */
@@ -297,6 +319,7 @@ export class Volume {
       podUid: this.#options.podUid,
       version: VERSION,
       state: this.#state(),
+      pendingRestart: [...this.#pendingRestart()],
       digest: digestBuild,
     };
   }

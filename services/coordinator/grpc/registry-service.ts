@@ -247,8 +247,9 @@ class VolumeSession {
     }
     this.#disk = diskId(beat.disk);
     this.#session = session(beat.session);
-    const name = this.#hello?.name ?? '';
-    const vitals = { ...beat, disk: this.#disk, session: this.#session, name };
+    const { name = '', bootId = 0, address: directAddress = '' } = this.#hello ?? {};
+    const self = { name, bootId, directAddress };
+    const vitals = { ...beat, ...self, disk: this.#disk, session: this.#session };
     const newer = registry.heard(vitals, this);
     if (newer !== null) this.supersede(this.#disk, newer);
   }

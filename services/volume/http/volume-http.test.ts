@@ -35,6 +35,7 @@ class FakeVolume implements VolumeHttpPort {
     podUid: '',
     version: '0.0.0',
     state: 'serving' as const,
+    pendingRestart: [],
     digest: 'native' as const,
   });
   usage = () => ({ copies: this.copies.size, bytes: 10 });
