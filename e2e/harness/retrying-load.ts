@@ -57,6 +57,11 @@ export class RetryingLoad {
     ]);
   }
 
+  /** Writes that have ended so far. */
+  get written(): number {
+    return this.#counts.writes;
+  }
+
   async stop(): Promise<LoadReport> {
     this.#stopping = true;
     await this.#running;
