@@ -24,7 +24,7 @@ const coordinator = {
 };
 const volume = {
   name: id, clusterId: null, disk: 1, session: 1, boots: 1, podUid: '', version: '0',
-  state: 'serving', digest: 'native',
+  state: 'serving', pendingRestart: [], digest: 'native',
 };
 const [host, port] = flag('--bind').split(':');
 createServer((request, response) => {

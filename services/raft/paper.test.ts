@@ -30,7 +30,12 @@ class Probe {
   readonly core: RaftCore;
   readonly readies: Ready[] = [];
 
-  constructor(size = 3, entries: readonly Entry[] = [], now = entries.at(-1)?.term ?? 0) {
+  constructor(
+    size = 3,
+    entries: readonly Entry[] = [],
+    now = entries.at(-1)?.term ?? 0,
+    recovering = false,
+  ) {
     this.core = new RaftCore(
       {
         self: nodeId(1),
@@ -46,7 +51,7 @@ class Probe {
         base: at(0, 0),
         entries,
         applied: logIndex(0),
-        recovering: false,
+        recovering,
       },
     );
   }
@@ -437,6 +442,14 @@ describe('thesis 3.10: leadership transfer', () => {
     const asked = probe.receive({ ...from(2, 1), kind: 'timeout-now' });
     expect(probe.core.status()).toMatchObject({ role: 'candidate', term: 2 });
     expect(asked).toMatchObject([{ transfer: true, pre: false }, { transfer: true }]);
+  });
+
+  test('a recovering node refuses TimeoutNow', () => {
+    const probe = new Probe(3, [], 0, true);
+    probe.receive({ ...append(2, 1, at(0, 0)), lastIndex: logIndex(5) });
+    expect(probe.core.status()).toMatchObject({ recovering: true, leader: 2 });
+    expect(probe.receive({ ...from(2, 1), kind: 'timeout-now' })).toEqual([]);
+    expect(probe.core.status()).toMatchObject({ role: 'follower', term: 1 });
   });
 
   test('a stopping node refuses TimeoutNow', () => {
