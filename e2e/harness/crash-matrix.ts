@@ -3,6 +3,7 @@
  * the named step, and whatever the client was told must be what the key says from then on.
  */
 import { expect } from '@jest/globals';
+import { present } from '../../services/common/assert.ts';
 import type { Failpoint } from '../../services/common/failpoint.ts';
 import { decodeCommand } from '../../services/metadata/command-codec.ts';
 import { type Cluster, httpUrl } from './cluster.ts';
@@ -79,7 +80,10 @@ export class CrashMatrix {
   readonly cluster: Cluster;
   readonly #planner: CrashPlanner;
   /** The value that each key must have from now on, and what is known of the write that was cut short. */
-  readonly #ledger = new Map<string, { value: Buffer; txnId: string | null; applied: boolean }>();
+  readonly #ledger = new Map<
+    string,
+    { value: Buffer | null; txnId: string | null; applied: boolean }
+  >();
   readonly #prepared: { readonly key: string; readonly before: Buffer }[] = [];
   #cells = 0;
 
@@ -88,8 +92,18 @@ export class CrashMatrix {
     this.#planner = planner;
   }
 
-  /** Runs one cell from calm to calm. */
+  /** Runs one cell from calm to calm, and writes the key once more. */
   async run(cell: Cell): Promise<void> {
+    const { key, seen } = await this.runAlone(cell);
+    const value = randomValue(SMALL_BYTES);
+    const followed = await put(this.#anyUrl(), key, value);
+    expect(followed.status).toBe(seen === null ? 201 : 200);
+    await this.#sameEverywhere(key, value);
+    this.#ledger.set(key, { ...present(this.#ledger.get(key), key), value });
+  }
+
+  /** Runs one cell and leaves its key as it is. */
+  async runAlone(cell: Cell): Promise<{ readonly key: string; readonly seen: Buffer | null }> {
     const { cluster } = this;
     this.#cells += 1;
     await calm(this.cluster);
@@ -110,11 +124,8 @@ export class CrashMatrix {
     await this.#sameEverywhere(key, seen);
     const txnId = txnIdOf(cell.step.point, fired, answer);
     if (txnId !== null) await this.#transactionAgrees(txnId, applied);
-    const value = randomValue(SMALL_BYTES);
-    const followed = await put(this.#anyUrl(), key, value);
-    expect(followed.status).toBe(before === null && !applied ? 201 : 200);
-    await this.#sameEverywhere(key, value);
-    this.#ledger.set(key, { value, txnId, applied });
+    this.#ledger.set(key, { value: seen, txnId, applied });
+    return { key, seen };
   }
 
   /**

@@ -4,14 +4,15 @@
  * Method: one cluster with a short fence; in each cell a failpoint kills the victim exactly at its step,
  * once over an old value and once on a new key; at the end the volumes hold what records name.
  */
-import { afterAll, beforeAll, describe, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Cluster } from '../harness/cluster.ts';
 import { CrashMatrix, SECOND_LOG, STEPS } from '../harness/crash-matrix.ts';
 import { CrashPlanner } from '../harness/crash-plan.ts';
-import { calm, nothingIsLeft } from '../harness/health.ts';
+import { calm, holdings, nothingIsLeft } from '../harness/health.ts';
 
 /** Short, so that the test can see the fence pass; a user's is a minute. */
 const SETTINGS = { MINIKV_REQUEST_TIMEOUT: '4s', MINIKV_FENCE: '4s', MINIKV_GRACE: '5s' };
+const FENCE_TIMEOUT_MS = 40_000;
 const CELL_TIMEOUT_MS = 60_000;
 
 const planner = new CrashPlanner();
@@ -50,6 +51,17 @@ test(
 
 test('once the fence has passed no staged bytes are left, and every write is decided', async () => {
   await calm(cluster);
-  await nothingIsLeft(cluster, 40_000);
+  await nothingIsLeft(cluster, FENCE_TIMEOUT_MS);
+  await matrix.everythingStands();
+}, 120_000);
+
+test('in a cluster without any other work the fence passes just because volumes ask', async () => {
+  const [, , voted] = STEPS;
+  if (voted === undefined) throw new Error('no such step');
+  await nothingIsLeft(cluster, FENCE_TIMEOUT_MS);
+  await matrix.runAlone({ victim: 'gateway', step: voted, variant: 'creates', nth: 1 });
+  const staged = (await holdings(cluster)).map((held) => held.staged > 0);
+  expect(staged).toEqual([true, true, true]);
+  await nothingIsLeft(cluster, FENCE_TIMEOUT_MS);
   await matrix.everythingStands();
 }, 120_000);
