@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { digestOf } from '../common/digest.ts';
 import { copyId } from '../common/ids.ts';
+import { MIB } from '../common/units.ts';
 import { readAll, StorageRig, stageChunks, turns } from '../testing/storage-rig.ts';
 
 const code = (error: string) => expect.objectContaining({ code: error });
@@ -146,6 +147,22 @@ describe('staging refuses', () => {
     await engine.close();
   });
 
+  test('an end that cannot be written now; its copy can still be dropped', async () => {
+    const rig = new StorageRig({ segmentBytes: 256 * MIB });
+    const engine = await rig.open();
+    const doomed = rig.value(3_000);
+    await stageChunks(engine, doomed, 1_000);
+    const filler = rig.value(MIB);
+    const queued = Array.from({ length: 130 }, () =>
+      engine.stageWhole({ ...filler.end, copyId: rig.value(0).id }, filler.data),
+    );
+    await expect(engine.stageEnd(doomed.end)).rejects.toEqual(code('OVERLOADED'));
+    await Promise.allSettled(queued);
+    await engine.drop(doomed.id);
+    expect((await engine.info(doomed.id))?.state).toBe('dropped');
+    await engine.close();
+  });
+
   test('what does not fit above the reserve, before anything is written', async () => {
     const rig = new StorageRig({ reserveBytes: 10_000 });
     rig.disk.fill(20_000);
@@ -242,6 +259,26 @@ describe('the journal', () => {
       await Promise.all([vote, force, drop]);
       await engine.close();
     }
+  });
+
+  test('asks about a copy with bad bytes as long as its record says whose it is', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const value = await rig.whole(engine, 5_000);
+    const [file] = await rig.segments();
+    const at = Buffer.from(await rig.bytesOf(file ?? '')).indexOf(Buffer.from(value.data));
+    rig.disk.flipBit(file ?? '', at + 9);
+    expect((await engine.read(value.id, 0, 5_000)).kind).toBe('corrupt');
+    expect(await engine.staged(0, 10)).toMatchObject([
+      { copyId: value.id, txnId: value.end.txnId, sound: false },
+    ]);
+    await engine.finalize(value.id);
+    expect(await engine.info(value.id)).toMatchObject({ state: 'committed', sound: false });
+    const unreadable = await rig.whole(engine, 6_000);
+    const bytes = Buffer.from(await rig.bytesOf(file ?? ''));
+    rig.disk.flipBit(file ?? '', bytes.indexOf(Buffer.from(unreadable.end.owner)) + 1);
+    expect(await engine.staged(0, 10)).toEqual([]);
+    await engine.close();
   });
 
   test('tells apart what is open, staged and live', async () => {

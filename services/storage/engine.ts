@@ -195,9 +195,10 @@ class SegmentEngine implements StorageEngine {
     for (const id of [...catalog.stagedAt.keys()]) {
       if (found.length >= limit || this.#stagedForMs(id) < olderThanMs) break;
       const copy = catalog.copy(id);
-      if (copy?.state !== STAGED || copy.unsound) continue;
+      if (copy?.state !== STAGED) continue;
       const info = await reader.info(id, copy, this.#stagedForMs(id));
-      if (info.sound) found.push(info);
+      // Of a copy whose owner cannot be read nobody could say that it may go.
+      if (info.owner.length > 0) found.push(info);
     }
     return found;
   }

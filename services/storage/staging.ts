@@ -140,7 +140,7 @@ export class Staging {
     const open = this.#open.get(id);
     const copy = this.#parts.catalog.copy(id);
     if (open !== undefined) this.#forget(id, open);
-    else if (copy === undefined && !this.#ends.has(id)) return;
+    else if (copy === undefined && !this.#ends.has(id) && !this.#isStranded(id)) return;
     if (copy?.state === DROPPED) return;
     const done = this.#append(id, KIND.drop, true);
     this.#drops.set(id, done);
@@ -153,8 +153,8 @@ export class Staging {
 
   async dropIfOpen(id: CopyId): Promise<void> {
     const open = this.#open.get(id);
-    if (open === undefined) return;
-    this.#forget(id, open);
+    if (open !== undefined) this.#forget(id, open);
+    else if (this.#ends.has(id) || !this.#isStranded(id)) return;
     await this.#append(id, KIND.drop, false);
   }
 
@@ -193,6 +193,12 @@ export class Staging {
     const open = { chunkCount: 0, bytes: 0, promisedBytes, grownMs, digest: digestStream() };
     this.#open.set(copyId, open);
     return open;
+  }
+
+  /** Chunks of it are on disk, and its end could not be written: nobody will ever end it. */
+  #isStranded(id: CopyId): boolean {
+    const { catalog } = this.#parts;
+    return catalog.open.has(id) && catalog.copy(id) === undefined;
   }
 
   /** Room that was promised at the first chunk is there; more must be found now. */

@@ -136,7 +136,7 @@ export interface StorageEngine {
     limit: number,
     states: readonly CopyState[],
   ): Promise<readonly CopyInfo[]>;
-  /** Sound staged copies at least `olderThanMs` old, oldest first, at most `limit`. */
+  /** Staged copies whose owner can be read, at least `olderThanMs` old, oldest first, at most `limit`. */
   staged(olderThanMs: number, limit: number): Promise<readonly CopyInfo[]>;
   usage(): EngineUsage;
   /** One step of compaction where it is worth it; true when something was done. */

@@ -100,6 +100,33 @@ describe('answer', () => {
     expect([...d.open]).toEqual([]);
   });
 
+  test('a copy that is discarded, or whose chunk or end is refused, is no longer open', async () => {
+    const { rig, engine, desk: d } = await desk();
+    for (const action of [2, 3]) {
+      const gone = rig.value(1000);
+      await d.ask(chunkOf(gone));
+      expect(await d.ask(settleOf(action, [gone.id]))).toMatchObject({ value: { results: [0] } });
+      expect([...d.open]).toEqual([]);
+    }
+    const torn = rig.value(1000);
+    await d.ask(chunkOf(torn));
+    expect(await d.ask(chunkOf(torn))).toMatchObject(failure('OUT_OF_RANGE'));
+    expect([...d.open]).toEqual([]);
+    expect((await engine.info(torn.id))?.state).toBe('dropped');
+    for (const change of [{ sizeBytes: 999 }, { owner: Buffer.alloc(1025) }]) {
+      const wrong = rig.value(1000);
+      await d.ask(chunkOf(wrong));
+      const end = endOf({ ...wrong, end: { ...wrong.end, ...change } });
+      expect(await d.ask(end)).toMatchObject({ $case: 'failure' });
+      expect([...d.open]).toEqual([]);
+      expect((await engine.info(wrong.id))?.state).toBe('dropped');
+    }
+    const refused = rig.value(1000);
+    engine.stageChunk = () => Promise.reject(new KvError('NO_SPACE', 'full'));
+    expect(await d.ask(chunkOf(refused))).toMatchObject(failure('NO_SPACE'));
+    expect([...d.open]).toEqual([]);
+  });
+
   test('without a session nothing is staged', async () => {
     const { rig, engine, desk: d } = await desk();
     d.view = { ...SERVING, session: session(0) };

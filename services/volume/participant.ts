@@ -112,7 +112,7 @@ function dispatch(
     case 'stageWhole':
       return stageWhole(parts, body.value);
     case 'settle':
-      return settle(parts, body.value);
+      return settle(parts, open, body.value);
     case 'fetch':
       return fetchRange(parts, body.value);
     case 'pull':
@@ -133,7 +133,7 @@ async function stageChunk(
   // A copy that is already open may go on while the volume is stopping.
   if (!open.has(id)) requireSession(parts, 'new');
   open.add(id);
-  await parts.engine.stageChunk({
+  const written = parts.engine.stageChunk({
     copyId: id,
     chunkNo: request.chunkNo,
     offset: request.offset,
@@ -141,6 +141,7 @@ async function stageChunk(
     crc: request.crc,
     declaredBytes: request.declaredBytes,
   });
+  await orDrop(parts, { open, id }, written);
   return { $case: 'written', value: {} };
 }
 
@@ -157,9 +158,27 @@ async function stageEnd(
     sizeBytes: request.sizeBytes,
     digest: digestOfWire(request.digest),
   };
-  await parts.engine.stageEnd(end);
+  await orDrop(parts, { open, id: end.copyId }, parts.engine.stageEnd(end));
   open.delete(end.copyId);
   return vote(parts);
+}
+
+/** A copy of which a chunk or the end is refused can never be whole: it does not stay open. */
+async function orDrop(
+  parts: ParticipantParts,
+  { open, id }: { readonly open: OpenCopies; readonly id: CopyId },
+  staged: Promise<void>,
+): Promise<void> {
+  try {
+    await staged;
+  } catch (error) {
+    // Where even that fails the end of the stream, or of the process, drops it.
+    await parts.engine.dropIfOpen(id).then(
+      () => open.delete(id),
+      () => undefined,
+    );
+    throw error;
+  }
 }
 
 async function stageWhole(parts: ParticipantParts, request: StageWholeRequest): Promise<ReplyBody> {
@@ -191,11 +210,19 @@ async function pull(parts: ParticipantParts, request: PullRequest): Promise<Repl
   return vote(parts);
 }
 
-async function settle(parts: ParticipantParts, request: SettleRequest): Promise<ReplyBody> {
-  const { engine } = parts;
-  const one = settleAction(engine, request.action);
+async function settle(
+  parts: ParticipantParts,
+  open: OpenCopies,
+  request: SettleRequest,
+): Promise<ReplyBody> {
+  const one = settleAction(parts.engine, request.action);
   const results = await Promise.all(
-    request.copyIds.map(async (bytes) => ((await one(copyIdOf(bytes))) === 'ok' ? 0 : 1)),
+    request.copyIds.map(async (bytes) => {
+      const id = copyIdOf(bytes);
+      const result = await one(id);
+      if (result === 'ok') open.delete(id);
+      return result === 'ok' ? 0 : 1;
+    }),
   );
   return { $case: 'settled', value: { results } };
 }

@@ -114,6 +114,8 @@ export class Registration {
   /** What must be durable before the next word of a registration is acted upon. */
   #durable: Promise<void> = Promise.resolve();
   #heart: Timer | null = null;
+  /** Questions sent, to spread them. */
+  #asked = 0;
   #stopped = false;
 
   constructor(parts: RegistrationParts, options: RegistrationOptions) {
@@ -183,8 +185,11 @@ export class Registration {
 
   /** Sends questions to one coordinator; false when none is there. */
   ask(copies: readonly CopyInfo[]): boolean {
-    const stream = [...this.#streams].find(({ greeted }) => greeted);
+    const greeted = [...this.#streams].filter((stream) => stream.greeted);
+    const stream = greeted[this.#asked % greeted.length];
     if (stream === undefined || this.#session === 0) return false;
+    // In turn: one that is cut off from the others learns no outcome and could only say LATER.
+    this.#asked += 1;
     const questions = copies.map((copy) => ({
       copyId: Buffer.from(copy.copyId, 'hex'),
       txnId: Buffer.from(copy.txnId, 'hex'),
