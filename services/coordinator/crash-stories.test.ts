@@ -12,6 +12,7 @@ import { SECOND_MS } from '../common/units.ts';
 import type { Copy } from '../metadata/records.ts';
 import { FENCE_MS, StoreWorld } from '../testing/store-world.ts';
 import type { MutationResult } from './gateway.ts';
+import { LIMITS } from './limits.ts';
 
 const ALWAYS = { kind: 'always' } as const;
 const EVERY_SECOND = { kind: 'interval', intervalMs: SECOND_MS } as const;
@@ -184,8 +185,7 @@ describe('a Drop that is late', () => {
     await move(world, there, first.disk);
     expect(holders(world)).toContain(first.disk);
     expect(await world.states(first.disk)).toHaveLength(2);
-    const dropped = world.volumes.settle(first.disk, 'drop', [first.copyId]);
-    expect(await world.run(dropped)).toEqual([true]);
+    expect(await drop(world, first)).toEqual([true]);
     const others = world.stores().filter(({ disk }) => disk !== first.disk);
     for (const { disk } of others) world.powerOff(disk);
     expect(await world.get('k')).toBe('value');
@@ -204,11 +204,10 @@ describe('a Drop that is late', () => {
     if (record === undefined) throw new Error('no record');
     const { put } = await voted(world, 'k', 'second');
     // Another coordinator has applied the overwriting and dropped what it replaced; this one has not.
-    for (const { disk, copyId } of record.copies) {
-      await world.run(world.volumes.settle(disk, 'drop', [copyId]));
-    }
+    for (const copy of record.copies) await drop(world, copy);
     const disks = record.copies.map(({ disk }) => disk);
     world.settler.finalize(utf8('k'), record.blobId, disks);
+    await world.clock.advance(LIMITS.settleLingerMs);
     await world.settle();
     expect(world.consensus.commandsOf('suspect')).toHaveLength(3);
     await release(world);
@@ -217,6 +216,12 @@ describe('a Drop that is late', () => {
     await atPeace(world);
     expect(await world.get('k')).toBe('second');
   });
+
+  async function drop(world: StoreWorld, { disk, copyId }: Copy): Promise<readonly boolean[]> {
+    const dropped = world.volumes.settle(disk, 'drop', [copyId]);
+    await world.clock.advance(LIMITS.settleLingerMs);
+    return world.run(dropped);
+  }
 
   const holders = (world: StoreWorld): readonly number[] =>
     (world.metadata.record(utf8('k'))?.copies ?? []).map(({ disk }) => disk);

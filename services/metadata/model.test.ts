@@ -6,9 +6,9 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { utf8 } from '../common/bytes.ts';
-import { birthOf, copyId, diskId, hexOf, logIndex, session } from '../common/ids.ts';
+import { birthOf, copyId, copyOfWrite, diskId, hexOf, logIndex, session } from '../common/ids.ts';
 import { blob, copy, hash, MetadataWorld, registerOf, remove } from '../testing/metadata-world.ts';
-import { MetadataState } from './apply.ts';
+import { MetadataState, type Question } from './apply.ts';
 import type { Command, Condition } from './commands.ts';
 import { TABLE } from './keys.ts';
 import { MemoryStore } from './memory-store.ts';
@@ -188,6 +188,30 @@ function checkInvariants(world: MetadataWorld): void {
   expect(Math.max(fence, reclaim)).toBeLessThanOrEqual(world.index);
 }
 
+/** The copies that a command speaks of, as their disks would ask about them. */
+function copiesOf(command: Command): readonly Question[] {
+  if (command.kind === 'move') {
+    const { to, txnId, key: owner } = command;
+    return to === null ? [] : [{ disk: to.disk, copyId: to.copyId, txnId, owner }];
+  }
+  if (command.kind !== 'commit') return [];
+  return command.ops.flatMap(({ key: owner, body }) =>
+    body.kind !== 'put'
+      ? []
+      : body.copies.map(({ disk }) => ({
+          disk,
+          copyId: copyOfWrite(body.blobId),
+          txnId: command.txnId,
+          owner,
+        })),
+  );
+}
+
+function isListed({ state }: MetadataWorld, { disk, copyId: id, owner }: Question): boolean {
+  const copies = state.record(owner)?.copies ?? [];
+  return copies.some((listed) => listed.disk === disk && listed.copyId === id);
+}
+
 function loadedFrom(world: { store: MemoryStore; state: MetadataState }) {
   world.state.checkpoint();
   const store = new MemoryStore();
@@ -236,6 +260,52 @@ describe('random histories', () => {
         expect(twin.store.rows()).toEqual(world.store.rows());
       }),
       { numRuns: 20 },
+    );
+  });
+
+  test('never give leave to drop a copy and take it back, nor keep one that no record lists', () => {
+    fc.assert(
+      fc.property(draws, (history) => {
+        const world = new MetadataWorld(OPTIONS);
+        world.register(DISKS);
+        const author = new Author(world);
+        const copies = new Map<string, Question>();
+        const dropped = new Set<string>();
+        const lookAtAll = (): void => {
+          for (const [name, question] of copies) {
+            const answer = world.state.ask(question);
+            if (dropped.has(name)) expect([name, answer]).toEqual([name, 'DROP']);
+            if (answer === 'DROP') dropped.add(name);
+            expect([name, answer === 'KEEP']).toEqual([name, isListed(world, question)]);
+          }
+        };
+        // Staged before it is proposed, and some proposals come late.
+        const late: Command[] = [];
+        const apply = (command: Command | undefined): void => {
+          if (command === undefined) return;
+          lookAtAll();
+          world.apply(command);
+          lookAtAll();
+        };
+        for (const draw of history) {
+          const command = author.write(draw);
+          for (const question of copiesOf(command)) {
+            copies.set(`${question.disk} ${question.copyId}`, question);
+          }
+          if (draw.a % 4 === 1) late.push(command);
+          else apply(command);
+          if (draw.a % 4 === 3) apply(late.shift());
+        }
+        for (const command of late) apply(command);
+        // Once the marks have passed everything nobody waits any more.
+        for (const id of ['pin0', 'pin1', 'pin2', 'pin3']) world.apply({ kind: 'unpin', id });
+        world.advance({ fence: world.index, reclaim: world.index });
+        lookAtAll();
+        for (const question of copies.values()) {
+          expect(world.state.ask(question)).not.toBe('LATER');
+        }
+      }),
+      { numRuns: 25 },
     );
   });
 

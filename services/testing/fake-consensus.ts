@@ -54,6 +54,11 @@ export class FakeConsensus implements Consensus {
     else if (this.mode === 'refuse') this.#clock.soon(() => refused('no-leader'));
   }
 
+  /** Proposals that wait to be released. */
+  get held(): number {
+    return this.#held.length;
+  }
+
   /** Commits and applies a command, from wherever it may come. */
   apply(command: Command): LogIndex {
     const index = logIndex(this.#metadata.appliedIndex + 1);

@@ -293,6 +293,8 @@ export class StoreWorld implements VolumeDirectory {
         session: own,
         name: `volume-${disk}`,
         grpcAddress: String(disk),
+        directAddress: '',
+        bootId: 1,
         httpAddress: '',
         zone: '',
         capacityBytes: 2 ** 40,

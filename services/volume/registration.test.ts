@@ -92,7 +92,7 @@ async function registered(
         cleanStop: true,
       },
       version: '1',
-      grpcAddress: 'host:1',
+      directAddress: 'host:1',
       httpAddress: 'host:2',
       zone: null,
       capacityBytes: 0,
