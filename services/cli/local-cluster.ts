@@ -46,11 +46,18 @@ export async function runLocalCluster(
   }
 }
 
+/**
+ * V8 begins with a small heap and counts buffers into it, so that a stream of large values would make
+ * it collect everything every few MiB. With room from the start it does so an order less often.
+ */
+const V8_FLAGS = ['--initial-old-space-size=96'];
+
 /** The programs that stand beside this one, built or not, and the signals of a terminal. */
 export function thisMachine(): LocalParts {
   const extension = extname(import.meta.url);
   const program = (room: string): readonly string[] => [
     process.execPath,
+    ...V8_FLAGS,
     fileURLToPath(new URL(`../${room}/main${extension}`, import.meta.url)),
   ];
   return {
