@@ -92,6 +92,12 @@ const schema = z.object({
     value: 'N',
     help: 'outcomes of past writes that are remembered',
   }),
+  leaveWait: field(duration(0, 24 * HOUR_MS), {
+    class: 'restart',
+    fallback: '10m',
+    value: 'DURATION',
+    help: 'how long repair keeps the place of a volume that was stopped',
+  }),
   heartbeatMs: field(milliseconds(5, 10 * SECOND_MS), {
     class: 'restart',
     fallback: '50',
@@ -139,6 +145,7 @@ export const coordinatorRole: Role<typeof schema, CoordinatorOptions> = {
     fenceMs: values.fence,
     graceMs: values.grace,
     outcomesMax: values.outcomesMax,
+    leaveWaitMs: values.leaveWait,
     heartbeatMs: values.heartbeatMs,
     electionMs: values.electionMs,
   }),

@@ -52,6 +52,7 @@ describe('defaults', () => {
       fenceMs: 60_000,
       graceMs: 90_000,
       outcomesMax: 65_536,
+      leaveWaitMs: 600_000,
       heartbeatMs: 50,
       electionMs: 600,
       adminBind: null,

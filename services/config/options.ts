@@ -53,6 +53,8 @@ export interface CoordinatorOptions extends CommonOptions {
   readonly graceMs: number;
   /** Outcomes that are remembered. */
   readonly outcomesMax: number;
+  /** How long repair keeps the place of a volume that left on purpose. */
+  readonly leaveWaitMs: number;
   readonly heartbeatMs: number;
   readonly electionMs: number;
 }

@@ -193,7 +193,7 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
   const { identity, metadata } = opened;
   const consensus = buildDriver(parts, options, opened);
   const metrics = coordinatorMetrics(parts.metrics);
-  const registry = new VolumeRegistry({ clock, logger, metadata });
+  const registry = new VolumeRegistry({ clock, logger, metadata }, options);
   const volumes = new VolumeStreams({
     clock,
     logger,

@@ -5,7 +5,7 @@
  */
 import type { Clock, Timer } from '../common/clock.ts';
 import type { DiskId, Session } from '../common/ids.ts';
-import { MINUTE_MS, SECOND_MS } from '../common/units.ts';
+import { SECOND_MS } from '../common/units.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metadata } from './metadata-port.ts';
 import type { LiveVolume, VolumeDirectory } from './volume-port.ts';
@@ -37,8 +37,6 @@ export interface RegistryComponents {
 
 const SILENCE_MAX_MS = 5 * SECOND_MS;
 const SWEEP_MS = 500;
-/** How long the place of a volume that left on purpose is kept. */
-const LEAVE_WAIT_MS = 10 * MINUTE_MS;
 
 interface Entry {
   readonly vitals: Vitals;
@@ -47,6 +45,11 @@ interface Entry {
   readonly heardAtMs: number;
   readonly isLeaving: boolean;
   readonly isSuspected: boolean;
+}
+
+export interface RegistryOptions {
+  /** How long the place of a volume that left on purpose is kept. */
+  readonly leaveWaitMs: number;
 }
 
 export class VolumeRegistry implements VolumeDirectory {
@@ -58,9 +61,9 @@ export class VolumeRegistry implements VolumeDirectory {
   readonly #listeners: (() => void)[] = [];
   #sweep: Timer | null = null;
 
-  constructor(components: RegistryComponents, options: { readonly leaveWaitMs?: number } = {}) {
+  constructor(components: RegistryComponents, { leaveWaitMs }: RegistryOptions) {
     this.#components = components;
-    this.#leaveWaitMs = options.leaveWaitMs ?? LEAVE_WAIT_MS;
+    this.#leaveWaitMs = leaveWaitMs;
   }
 
   start(): void {
