@@ -65,6 +65,7 @@ export const ERRORS = {
   OVERLOADED: row(503, 8, true),
   STOPPING: row(503, 14, true),
   NOT_READY: row(503, 14, true),
+  STATE_IN_DOUBT: row(503, 14, true),
   PEER_UNKNOWN: row(503, 14, true),
   STALE_REDIRECT: row(503, 5, true),
   DEADLINE_EXCEEDED: row(504, 4, true, 'unknown'),
@@ -81,6 +82,7 @@ export const ERRORS = {
   /* A process that stops says one of these. */
   DISK_FAILED: row(500, 13),
   CORRUPT: row(500, 15),
+  STATE_DIVERGED: row(500, 15),
   LOCKED: row(500, 9),
   IDENTITY_MISMATCH: row(500, 9),
 } as const satisfies Record<string, ErrorRow>;

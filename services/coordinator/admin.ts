@@ -260,6 +260,7 @@ export class CoordinatorAdmin implements AdminPort {
     }
     if (this.#member.consensus.status().recovering) return 'recovering its log';
     if (!this.#member.consensus.caughtUp()) return 'not caught up with a leader yet';
+    if (!this.#member.metadata.isTrusted) return 'its state is in doubt';
     return this.#contact?.isMade === true ? null : 'not in contact with the volumes yet';
   }
 

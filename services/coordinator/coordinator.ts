@@ -107,7 +107,7 @@ export class Coordinator {
     const links = this.#connect(identity);
     const introduce = (): Introduction => this.#introduce();
     const member = await Member.open(
-      { ...this.#parts, folder: opened.folder, transport: links, introduce },
+      { ...this.#parts, folder: opened.folder, transport: links, exchange: links, introduce },
       this.#settings.options,
       identity,
     );

@@ -1,4 +1,5 @@
 /** The gateway: what HTTP asks for, composed of the write path and the read path. */
+import { KvError } from '../common/errors.ts';
 import type { TxnId } from '../common/ids.ts';
 import type { Condition } from '../metadata/commands.ts';
 import type {
@@ -16,27 +17,32 @@ import type {
   TransactionOp,
   TxnAnswer,
 } from './gateway.ts';
+import type { Metadata } from './metadata-port.ts';
 import type { ReadPath } from './read-path.ts';
 import type { WritePath } from './write-path.ts';
 
-export class GatewayCore implements Gateway {
-  readonly #writes: WritePath;
-  readonly #reads: ReadPath;
+export interface GatewayComponents {
+  readonly writes: WritePath;
+  readonly reads: ReadPath;
+  readonly metadata: Pick<Metadata, 'isTrusted'>;
+}
 
-  constructor(components: { readonly writes: WritePath; readonly reads: ReadPath }) {
-    this.#writes = components.writes;
-    this.#reads = components.reads;
+export class GatewayCore implements Gateway {
+  readonly #components: GatewayComponents;
+
+  constructor(components: GatewayComponents) {
+    this.#components = components;
   }
 
   admitWrite(declaredBytes: number | null): void {
     this.#writes.admit(declaredBytes);
   }
 
-  put(request: PutRequest, context: MutationContext): Promise<MutationResult> {
+  async put(request: PutRequest, context: MutationContext): Promise<MutationResult> {
     return this.#writes.put(request, context);
   }
 
-  delete(
+  async delete(
     key: Uint8Array,
     condition: Condition | null,
     context: MutationContext,
@@ -44,15 +50,15 @@ export class GatewayCore implements Gateway {
     return this.#writes.delete(key, condition, context);
   }
 
-  transact(ops: readonly TransactionOp[], context: MutationContext): Promise<MutationResult> {
+  async transact(ops: readonly TransactionOp[], context: MutationContext): Promise<MutationResult> {
     return this.#writes.transact(ops, context);
   }
 
-  find(key: Uint8Array, context: ReadContext): Promise<Found> {
+  async find(key: Uint8Array, context: ReadContext): Promise<Found> {
     return this.#reads.find(key, context);
   }
 
-  open(
+  async open(
     found: Found,
     range: ByteRange | null,
     key: Uint8Array,
@@ -65,11 +71,30 @@ export class GatewayCore implements Gateway {
     return this.#reads.redirect(found);
   }
 
-  list(request: ListRequest, context: ReadContext): Promise<Page> {
+  async list(request: ListRequest, context: ReadContext): Promise<Page> {
     return this.#reads.list(request, context);
   }
 
-  transaction(txnId: TxnId, timeoutMs: number): Promise<TxnAnswer> {
+  async transaction(txnId: TxnId, timeoutMs: number): Promise<TxnAnswer> {
     return this.#reads.transaction(txnId, timeoutMs);
+  }
+
+  get #writes(): WritePath {
+    this.#requireTrust();
+    return this.#components.writes;
+  }
+
+  get #reads(): ReadPath {
+    this.#requireTrust();
+    return this.#components.reads;
+  }
+
+  /** Nothing new rests on a state that may be wrong: neither an acknowledgement nor an answer. */
+  #requireTrust(): void {
+    if (this.#components.metadata.isTrusted) return;
+    throw new KvError(
+      'STATE_IN_DOUBT',
+      'coordinators have different states and none has a majority; an operator must look',
+    );
   }
 }

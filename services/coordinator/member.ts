@@ -31,13 +31,14 @@ import { AdvanceJob } from './jobs/advance.ts';
 import { Reaper } from './jobs/reaper.ts';
 import { Reconcile } from './jobs/reconcile.ts';
 import { Repair } from './jobs/repair.ts';
-import { MetadataScrub } from './jobs/scrub.ts';
 import { Wipe } from './jobs/wipe.ts';
 import { metadataDamageCounter } from './metadata-damage.ts';
 import { ReplicatedMetadata } from './metadata-machine.ts';
 import { type CoordinatorMetrics, coordinatorMetrics, sampleCoordinator } from './metrics.ts';
 import { ReadPath } from './read-path.ts';
 import { Settler } from './settler.ts';
+import { StateAudit } from './state-audit.ts';
+import type { StateExchange } from './state-exchange.ts';
 import { VolumeStreams } from './volume-client.ts';
 import { VolumeRegistry } from './volume-registry.ts';
 import { WritePath } from './write-path.ts';
@@ -61,6 +62,7 @@ export interface MemberParts {
   readonly metrics: Metrics;
   readonly folder: NodeFolder;
   readonly transport: Transport;
+  readonly exchange: StateExchange;
   readonly introduce: () => Introduction;
   readonly onFatal: (error: Error) => void;
 }
@@ -220,11 +222,18 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
   const gateway = new GatewayCore({
     writes,
     reads: new ReadPath({ ...shared, cache, hintAdvance }),
+    metadata,
   });
   const registryService = new RegistryService({ ...shared, introduce, hintAdvance });
   const commitsRunning = (): number => committer.running;
-  sampleCoordinator(parts.metrics, { ...shared, cache, commitsRunning });
+  const audit = new StateAudit(
+    { clock, logger, state: metadata, exchange: parts.exchange, metrics: metrics.audit },
+    { self: identity.node, voters: identity.members.map(({ node }) => node) },
+  );
+  sampleCoordinator(parts.metrics, { ...shared, cache, audit, commitsRunning });
   const order = [
+    // Before the first entry is applied: no index may go by unseen.
+    part('state audit', audit),
     part('consensus', consensus),
     part('registry', registry),
     part('volume streams', volumes),
@@ -235,7 +244,6 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
     part('reconcile', new Reconcile(shared)),
     part('repair', new Repair(shared, options)),
     part('wipe', new Wipe(shared)),
-    part('metadata scrub', new MetadataScrub(shared)),
   ];
   return {
     identity,

@@ -10,15 +10,11 @@ import { Level } from 'level';
 import { compareBytes, textOf, utf8 } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
 import { diskId, logIndex, term } from '../common/ids.ts';
-import { NodeDisk } from '../disk/node-disk.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
-import type { Command, Op } from '../metadata/commands.ts';
 import { recordKey, TABLE } from '../metadata/keys.ts';
-import type { Entry } from '../raft/types.ts';
-import { silentLogger } from '../telemetry/logger.ts';
-import type { Labels } from '../telemetry/metrics.ts';
-import { ManualClock, settle } from '../testing/manual-clock.ts';
-import { blob, copy, MetadataWorld, registerOf, remove } from '../testing/metadata-world.ts';
+import { settle } from '../testing/manual-clock.ts';
+import { MetadataBench, openBench } from '../testing/metadata-bench.ts';
+import { blob, copy, remove } from '../testing/metadata-world.ts';
 import { removeTempDirs, tempDir } from '../testing/temp-dir.ts';
 import { ReplicatedMetadata } from './metadata-machine.ts';
 import type { ScannedRecord } from './metadata-port.ts';
@@ -27,67 +23,9 @@ afterEach(removeTempDirs);
 
 const POINTER = 'metadata.current';
 
-/** A world that decides what is proposed, and machines that are given its log. */
-class Bench {
-  readonly world = new MetadataWorld();
-  readonly log: Entry[] = [];
-  readonly clock = new ManualClock();
-  readonly fatal: Error[] = [];
-  /** Resolves with the first fatal error. */
-  readonly stopped = Promise.withResolvers<void>();
-  /** Kinds and counts of damage named so far. */
-  readonly damage: [string | undefined, number][] = [];
-
-  constructor() {
-    for (const n of [1, 2, 3]) this.add(registerOf({ volume: `volume-${n}`, nonce: `nonce-${n}` }));
-  }
-
-  add(command: Command): void {
-    this.world.apply(command);
-    const data = encodeCommand(command).slice();
-    this.log.push({ index: this.world.index, term: term(1), kind: 'command', data });
-  }
-
-  commit(ops: readonly Op[]): void {
-    this.add(this.world.commit(ops));
-  }
-
-  put(key: string, n: number): void {
-    this.commit([this.world.put({ key, blob: n })]);
-  }
-
-  open(path: string): Promise<ReplicatedMetadata> {
-    const parts = {
-      disk: new NodeDisk(),
-      clock: this.clock,
-      logger: silentLogger,
-      damage: {
-        add: (count = 1, labels: Labels = {}) => this.damage.push([labels['kind'], count]),
-      },
-      onFatal: (error: Error) => {
-        this.fatal.push(error);
-        this.stopped.resolve();
-      },
-    };
-    return ReplicatedMetadata.open(parts, { path });
-  }
-
-  /** Applies what the machine has not applied; `durable`: the own log holds it. */
-  feed(machine: ReplicatedMetadata, durable = true): void {
-    machine.apply(this.log.slice(machine.applied.index));
-    if (durable) machine.logDurable(this.world.index);
-  }
-}
-
-async function bench(): Promise<{ b: Bench; path: string; machine: ReplicatedMetadata }> {
-  const b = new Bench();
-  const path = join(await tempDir(), 'state');
-  return { b, path, machine: await b.open(path) };
-}
-
 describe('records in the order of their rows', () => {
   test('all of them, page by page, once they are on disk', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     for (let i = 0; i < 25; i += 1) b.put(`k${i}`, i + 1);
     b.commit([remove('k7')]);
     b.feed(machine, false);
@@ -111,7 +49,7 @@ describe('records in the order of their rows', () => {
 
 describe('applying and flushing', () => {
   test('answers like the state itself and tells its listeners once a turn', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     const turns: number[] = [];
     machine.onApplied((applied) => turns.push(applied.length));
     b.put('k', 1);
@@ -127,7 +65,7 @@ describe('applying and flushing', () => {
   });
 
   test('an entry out of order or of an unknown kind throws', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     expect(() => machine.apply(b.log.slice(1))).toThrow(/does not follow/);
     const [first] = b.log;
     const data = Uint8Array.of(1, 200);
@@ -136,7 +74,7 @@ describe('applying and flushing', () => {
   });
 
   test('flushes after the interval and keeps what was flushed, no more', async () => {
-    const { b, path, machine } = await bench();
+    const { b, path, machine } = await openBench();
     b.put('k', 1);
     b.feed(machine);
     await b.clock.advance(100);
@@ -156,7 +94,7 @@ describe('applying and flushing', () => {
   });
 
   test('never flushes ahead of the own log, yet is not starved by it', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     b.put('k', 1);
     const index = b.world.index;
     b.feed(machine, false);
@@ -172,7 +110,7 @@ describe('applying and flushing', () => {
   });
 
   test('flushes nothing that rests on log entries which were voided meanwhile', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     b.feed(machine);
     await machine.flush();
     const { flushed } = machine;
@@ -190,7 +128,7 @@ describe('applying and flushing', () => {
   });
 
   test('a crash at any flush and a replay of the log make the same state', async () => {
-    const { b, path, machine } = await bench();
+    const { b, path, machine } = await openBench();
     const images: string[] = [];
     for (let n = 1; n <= 6; n += 1) {
       b.put(`k${n % 3}`, n);
@@ -219,7 +157,7 @@ describe('applying and flushing', () => {
   });
 
   test('idempotent answers and forgotten outcomes survive a restart', async () => {
-    const { b, path, machine } = await bench();
+    const { b, path, machine } = await openBench();
     const idempotency = { principal: 'p', key: 'once', requestHash: 'a'.repeat(64) as never };
     b.add(b.world.commit([b.world.put({ blob: 1 })], { idempotency }));
     b.feed(machine);
@@ -246,72 +184,9 @@ describe('applying and flushing', () => {
   });
 });
 
-describe('scrub', () => {
-  const noPause = (): Promise<void> => Promise.resolve();
-  /** Opens the table behind the machine's back, while it is closed. */
-  const tampered = async (
-    path: string,
-    change: (db: Level<Uint8Array, Uint8Array>) => Promise<void>,
-  ): Promise<void> => {
-    const encodings = { keyEncoding: 'view', valueEncoding: 'view', compression: false } as const;
-    const db = new Level<Uint8Array, Uint8Array>(join(path, 'metadata-1'), encodings);
-    await change(db);
-    await db.close();
-  };
-
-  test('passes over a state that is what was applied, with young rows or without', async () => {
-    const { b, machine } = await bench();
-    for (let i = 0; i < 20; i += 1) b.put(`k${i}`, i);
-    b.feed(machine);
-    await machine.scrub(noPause);
-    b.put('young', 1);
-    b.feed(machine, false);
-    await machine.scrub(noPause);
-    expect(b.fatal).toEqual([]);
-    await machine.close();
-  });
-
-  test('ends the process where a row is gone that no checksum misses; the next start is anew', async () => {
-    const { b, path, machine } = await bench();
-    for (let i = 0; i < 20; i += 1) b.put(`k${i}`, i);
-    b.feed(machine);
-    await machine.close();
-    await tampered(path, (db) => db.del(recordKey(utf8('k7'))));
-    const harmed = await b.open(path);
-    expect(b.damage).toEqual([]);
-    await expect(harmed.scrub(noPause)).rejects.toMatchObject({ code: 'CORRUPT' });
-    await b.stopped.promise;
-    await harmed.close();
-    expect(b.fatal).toMatchObject([{ code: 'CORRUPT' }]);
-    const anew = await b.open(path);
-    expect(b.damage).toEqual([['missing', 1]]);
-    b.feed(anew);
-    expect(anew.digest()).toBe(b.world.state.digest());
-    await anew.close();
-  });
-
-  test('ends the process where a table file decays under it', async () => {
-    const { b, path, machine } = await bench();
-    for (let i = 0; i < 20; i += 1) b.put(`k${i}`, i);
-    b.feed(machine);
-    await machine.close();
-    const running = await b.open(path);
-    const folder = join(path, 'metadata-1');
-    const name = (await readdir(folder)).find((file) => file.endsWith('.ldb')) ?? '';
-    const bytes = await readFile(join(folder, name));
-    const at = bytes.indexOf('k7');
-    bytes[at] = (bytes[at] ?? 0) ^ 1;
-    await writeFile(join(folder, name), bytes);
-    await running.scrub(noPause).catch(() => undefined);
-    await b.stopped.promise;
-    expect(b.fatal).toMatchObject([{ code: 'CORRUPT' }]);
-    await running.close();
-  });
-});
-
 describe('damage', () => {
   test('a corrupt row stops the process, and the next start begins anew', async () => {
-    const { b, path, machine } = await bench();
+    const { b, path, machine } = await openBench();
     b.put('k', 1);
     b.feed(machine);
     await machine.close();
@@ -341,7 +216,7 @@ describe('damage', () => {
 
 describe('outcomes', () => {
   test('come to those who wait, at once to those who come late, and not to those who left', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     const heard: string[] = [];
     const command = b.world.commit([b.world.put({ blob: 1 })]);
     b.add(command);
@@ -369,7 +244,7 @@ describe('snapshots', () => {
   }
 
   test('replace the whole state, durably, and decide for those who wait', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     for (let n = 1; n <= 30; n += 1) b.put(`k${n}`, n);
     b.commit([remove('k1')]);
     const late = b.world.commit([b.world.put({ blob: 99 })]);
@@ -378,7 +253,7 @@ describe('snapshots', () => {
     const { point, chunks } = await taken(machine);
     expect(point).toEqual(machine.applied);
 
-    const other = new Bench();
+    const other = new MetadataBench();
     const path = join(await tempDir(), 'state');
     const target = await other.open(path);
     other.put('stranger', 1);
@@ -404,7 +279,7 @@ describe('snapshots', () => {
   });
 
   test('one that does not verify changes nothing', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     b.put('k', 1);
     b.feed(machine);
     const { point, chunks } = await taken(machine);
@@ -432,7 +307,7 @@ describe('snapshots', () => {
   });
 
   test('reads go on while one is installed', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     b.put('k', 1);
     b.feed(machine);
     const { point, chunks } = await taken(machine);
@@ -459,7 +334,7 @@ describe('snapshots', () => {
   });
 
   test('is what was flushed while more is applied', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     b.put('k', 1);
     b.feed(machine);
     const snapshot = await machine.openSnapshot();
@@ -487,7 +362,7 @@ describe('listings', () => {
   };
 
   test('pages equal those of a sorted list, over stored and young rows', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     const keys = new Set<string>();
     for (let n = 0; n < 300; n += 1) {
       const key = `${'abc'[n % 3] ?? ''}/${(n * 7919) % 1000}`;
@@ -542,7 +417,7 @@ describe('listings', () => {
   });
 
   test('a page shows one state, whatever is applied meanwhile', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     for (let n = 0; n < 40; n += 1) b.put(`k${n}`, n + 1);
     b.feed(machine);
     const asked = machine.list(everything);
@@ -557,7 +432,7 @@ describe('listings', () => {
   });
 
   test('garbage comes oldest first below the reclaim mark, thin keys in order', async () => {
-    const { b, machine } = await bench();
+    const { b, machine } = await openBench();
     b.put('a', 1);
     b.commit([remove('a')]);
     const first = b.world.index;
@@ -584,8 +459,8 @@ describe('listings', () => {
 
 describe('damage at start', () => {
   /** A folder with flushes in a table file and in LevelDB's own log. */
-  async function written(): Promise<{ b: Bench; path: string; table: string }> {
-    const { b, path, machine } = await bench();
+  async function written(): Promise<{ b: MetadataBench; path: string; table: string }> {
+    const { b, path, machine } = await openBench();
     const flushed = async (open: ReplicatedMetadata, from: number, to: number): Promise<void> => {
       for (let i = from; i < to; i += 1) {
         b.put(`key-${i}`, i);

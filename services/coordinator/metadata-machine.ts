@@ -7,16 +7,8 @@ import { assert } from '../common/assert.ts';
 import type { Clock } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
-import {
-  type CopyId,
-  type DiskId,
-  type LogIndex,
-  logIndex,
-  type TxnId,
-  term,
-} from '../common/ids.ts';
+import { type CopyId, type DiskId, type LogIndex, type TxnId } from '../common/ids.ts';
 import { Semaphore } from '../common/semaphore.ts';
-import { MIB } from '../common/units.ts';
 import type { SnapshotSource, StateMachine } from '../consensus/state-machine.ts';
 import type { Disk } from '../disk/disk.ts';
 import { MetadataState } from '../metadata/apply.ts';
@@ -39,21 +31,26 @@ import type { CounterMetric } from '../telemetry/metrics.ts';
 import type { FlushMeta } from './flush-chain.ts';
 import type { ListRequest, Page } from './gateway.ts';
 import { LevelMetadataStore } from './level-metadata-store.ts';
+import { buildContent, NO_POINT } from './metadata-build.ts';
 import { Flusher } from './metadata-flusher.ts';
 import { MetadataFolder } from './metadata-folder.ts';
 import { listPage } from './metadata-listing.ts';
-import { loadState, type OpenedContent, openTrusted } from './metadata-open.ts';
+import { type OpenedContent, openTrusted } from './metadata-open.ts';
 import type { Decision, Metadata, RecordScan, ScannedRecord } from './metadata-port.ts';
 import { scanGarbage, scanRecords, scanThin } from './metadata-scans.ts';
-import { readSnapshot, writeSnapshot } from './metadata-snapshot.ts';
+import { digestOfRows, type ScrubResult } from './metadata-scrub.ts';
+import { writeSnapshot } from './metadata-snapshot.ts';
 import { OutcomeWaiters } from './outcome-waiters.ts';
+import type { StateDigest } from './state-exchange.ts';
 import { findDecayedTable } from './table-file.ts';
+import type { TableView } from './table-view.ts';
 
-const INSTALL_BATCH_BYTES = MIB;
+/** Indexes at which all nodes compare their states. */
+const DIGEST_EVERY = 1024;
 /** Listings at once, and those that wait: each reads all shards. */
 const LISTINGS_MAX = 2;
 const LISTINGS_WAITING_MAX = 256;
-const NO_POINT: LogPoint = { index: logIndex(0), term: term(0) };
+
 export interface MetadataParts {
   readonly disk: Disk;
   readonly clock: Clock;
@@ -85,6 +82,11 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
   readonly #listings = new Semaphore(LISTINGS_MAX, LISTINGS_WAITING_MAX);
   readonly #appliedListeners: AppliedListener[] = [];
   readonly #installedListeners: (() => void)[] = [];
+  readonly #digestListeners: ((digest: StateDigest) => void)[] = [];
+  /** False while nobody can say whether this state or another node's is right: nothing rests on it. */
+  isTrusted = true;
+  /** Whether all others are here and have this node's running state: asked before it is thrown away. */
+  othersAgree: () => boolean = () => false;
   #content: Content;
   #applied: LogPoint;
   #isFailed = false;
@@ -195,6 +197,7 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
         results.push({ index, result: state.apply(index, decodeCommand(data)) });
       }
       this.#applied = { index, term };
+      if (index % DIGEST_EVERY === 0) this.#tellDigest(index);
     }
     for (const { result } of results) {
       if (result.kind === 'txn') this.#waiters.decide(result.txnId, result.outcome);
@@ -212,34 +215,14 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
   }
 
   async openSnapshot(): Promise<SnapshotSource> {
-    const { store, flusher } = this.#content;
-    do await flusher.flush();
-    while (flusher.isWriting);
-    // No batch is on its way in this turn: the stored rows are exactly those of the newest flush.
-    const meta = flusher.durable;
-    if (meta === null) throw new KvError('NOT_READY', 'nothing is flushed yet');
-    const view = store.view();
+    const { view, meta } = await this.#flushedView();
     const chunks = this.#watched(writeSnapshot(view, meta));
     return { point: meta.point, chunks, close: () => view.close() };
   }
 
-  /**
-   * Reads all that is stored and holds it against its checksums and the digest of what was applied;
-   * what differs is fatal. `pause` is awaited between parts.
-   */
-  async scrub(pause: () => Promise<void>): Promise<void> {
-    const bad = await findDecayedTable(this.#parts.disk, this.#folder.current, pause);
-    if (bad !== null) this.#fail(new KvError('CORRUPT', `${bad.file}: ${bad.why}`));
-    const source = await this.openSnapshot();
-    try {
-      for await (const _ of source.chunks) await pause();
-    } finally {
-      await source.close();
-    }
-  }
-
   async installSnapshot(point: LogPoint, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const opened = await this.#build(await this.#folder.prepareNext(), point, chunks);
+    const onFatal = (error: Error): void => this.#fail(error);
+    const opened = await buildContent(await this.#folder.prepareNext(), { point, chunks, onFatal });
     const old = this.#content;
     await old.flusher.stop();
     const oldFolder = await this.#folder.publishNext();
@@ -250,6 +233,36 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     for (const listener of this.#installedListeners) listener();
     await old.store.close();
     await this.#folder.remove(oldFolder);
+  }
+
+  /**
+   * Reads all files against their checksums, which is fatal where one has decayed, and all rows of the
+   * newest flush against its running digest. `pace` is awaited between parts.
+   */
+  async scrub(pace: () => Promise<void>): Promise<ScrubResult> {
+    const bad = await findDecayedTable(this.#parts.disk, this.#folder.current, pace);
+    if (bad !== null) this.#fail(new KvError('CORRUPT', `${bad.file}: ${bad.why}`));
+    const { view, meta } = await this.#flushedView();
+    try {
+      const scanned = await digestOfRows(view, pace);
+      return { index: meta.point.index, isSound: scanned === meta.digest };
+    } finally {
+      await view.close();
+    }
+  }
+
+  /** Called with the digest at each index that all nodes compare, in the turn in which it is applied. */
+  onDigest(listener: (digest: StateDigest) => void): void {
+    this.#digestListeners.push(listener);
+  }
+
+  /**
+   * Ends the process because this state is wrong. `isReplaceable`: others hold a right one, so the
+   * next start throws this one away and gets theirs.
+   */
+  giveUp(error: KvError, isReplaceable: boolean): void {
+    this.isTrusted = false;
+    this.#end(error, isReplaceable);
   }
 
   awaitOutcome(txnId: TxnId, decided: (decision: Decision) => void): () => void {
@@ -315,31 +328,15 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     return { store, state, flusher };
   }
 
-  /** Builds a snapshot's state in a new folder, synced. */
-  async #build(
-    folder: string,
-    point: LogPoint,
-    chunks: AsyncIterable<Uint8Array>,
-  ): Promise<OpenedContent> {
-    const onFatal = (error: Error): void => this.#fail(error);
-    const opened = await LevelMetadataStore.open({ onFatal }, folder);
-    if (opened.kind === 'void') throw new KvError('CORRUPT', `a new store is void: ${opened.why}`);
-    const { store } = opened;
-    try {
-      const contents = await readSnapshot(chunks, async (rows) => {
-        for (const [key, value] of rows) store.put(key, value);
-        if (store.unflushedBytes >= INSTALL_BATCH_BYTES) await write(store, UNFINISHED);
-      });
-      if (contents.point.index !== point.index || contents.point.term !== point.term) {
-        throw new KvError('CORRUPT', 'the snapshot is of another point than announced');
-      }
-      const meta = { point, digest: contents.digest, installed: true };
-      await write(store, meta);
-      return { store, state: await loadState(store, meta), meta };
-    } catch (error) {
-      await store.close();
-      throw error;
-    }
+  /** A view of exactly the rows of the newest flush. */
+  async #flushedView(): Promise<{ readonly view: TableView; readonly meta: FlushMeta }> {
+    const { store, flusher } = this.#content;
+    do await flusher.flush();
+    while (flusher.isWriting);
+    // No batch is on its way in this turn: the stored rows are exactly those of the newest flush.
+    const meta = flusher.durable;
+    if (meta === null) throw new KvError('NOT_READY', 'nothing is flushed yet');
+    return { view: store.view(), meta };
   }
 
   /** A state that is not what was applied must not be served on, whoever finds it out. */
@@ -348,16 +345,28 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
       yield* chunks;
     } catch (thrown) {
       const error = asError(thrown);
-      if (error instanceof KvError && error.code === 'CORRUPT') this.#fail(error);
+      if (error instanceof KvError && error.code === 'STATE_DIVERGED') {
+        this.giveUp(error, this.othersAgree());
+      }
       throw error;
     }
   }
 
-  /** Once: rows that fail their check make the state void for the next start, whatever else is wrong. */
+  #tellDigest(index: LogIndex): void {
+    const digest = { index, digest: this.digest() };
+    for (const listener of this.#digestListeners) listener(digest);
+  }
+
+  /** Rows that fail their check make the state void for the next start. */
   #fail(error: Error): void {
+    this.#end(error, error instanceof KvError && error.code === 'CORRUPT');
+  }
+
+  /** Once, whatever else goes wrong. */
+  #end(error: Error, isVoid: boolean): void {
     if (this.#isFailed) return;
     this.#isFailed = true;
-    if (!(error instanceof KvError) || error.code !== 'CORRUPT') {
+    if (!isVoid) {
       this.#parts.onFatal(error);
       return;
     }
@@ -369,12 +378,4 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
       },
     );
   }
-}
-
-/** What a half-built store stands for: nothing. It is never published. */
-const UNFINISHED: FlushMeta = { point: NO_POINT, digest: '', installed: true };
-
-async function write(store: LevelMetadataStore, meta: FlushMeta): Promise<void> {
-  store.freeze(meta);
-  await store.writeFrozen();
 }

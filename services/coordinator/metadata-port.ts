@@ -32,6 +32,8 @@ export interface RecordScan {
 
 export interface Metadata extends MetadataQueries {
   readonly appliedIndex: LogIndex;
+  /** False while nobody can say whether this state or another node's is right: nothing rests on it. */
+  readonly isTrusted: boolean;
   /**
    * Calls back once when the outcome of `txnId` is applied here (also when it already is, and after an
    * installed snapshot that holds it). Answers a function that stops waiting.

@@ -2,8 +2,17 @@
  * Ranges of rows that jobs walk: garbage, thin keys and records in the order of their row keys. Each
  * call reads one bounded part of one view and closes it, so no walk holds up the loop or an old table.
  */
+import { concatBytes } from '../common/bytes.ts';
 import { type DiskId, type LogIndex, logIndex } from '../common/ids.ts';
-import { keyOfRecordKey, keyOfThinKey, queueFrom, queueRowOf, TABLE } from '../metadata/keys.ts';
+import {
+  keyOfRecordKey,
+  keyOfThinKey,
+  queueFrom,
+  queueRowOf,
+  TABLE,
+  TABLES_END,
+  TABLES_FIRST,
+} from '../metadata/keys.ts';
 import { decodeRecord, decodeThin } from '../metadata/record-codec.ts';
 import type { GarbageRow, ThinRow } from '../metadata/records.ts';
 import type { RecordScan, ScannedRecord } from './metadata-port.ts';
@@ -40,6 +49,22 @@ export async function scanRecords(
     const key = keyOfRecordKey(rowKey);
     return { rowKey, key, value: decodeRecord(row).value };
   });
+}
+
+/** All rows of the state in pages, as the view holds them; the caller closes it. */
+export async function* allRows(
+  view: TableView,
+  pageRows: number,
+): AsyncGenerator<readonly TableRow[]> {
+  const end = Uint8Array.of(TABLES_END);
+  let next: Uint8Array = Uint8Array.of(TABLES_FIRST);
+  while (true) {
+    const rows = await view.range(next, end, pageRows);
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    yield rows;
+    next = concatBytes([last[0], Uint8Array.of(0)]);
+  }
 }
 
 async function rowsOf(

@@ -9,9 +9,9 @@ import { logIndex, term } from '../common/ids.ts';
 import { KIB, MIB } from '../common/units.ts';
 import { FRAME_HEADER_BYTES, readFrame, sealFrame } from '../disk/frame.ts';
 import { RowDigest } from '../metadata/digest.ts';
-import { TABLES_END, TABLES_FIRST } from '../metadata/keys.ts';
 import type { LogPoint } from '../raft/types.ts';
 import type { FlushMeta } from './flush-chain.ts';
+import { allRows } from './metadata-scans.ts';
 import type { TableRow } from './table-rows.ts';
 import type { TableView } from './table-view.ts';
 
@@ -25,26 +25,22 @@ const RULES = { bodyBytesMax: FRAME_BODY_MAX, seed: 0x6d6b7673 };
 
 /**
  * The stream of one view of the table at a flushed point.
- * @throws KvError `CORRUPT` at its end when the rows do not make the digest of that point.
+ * @throws KvError `STATE_DIVERGED` at its end when the rows do not make the digest of that point.
  */
 export async function* writeSnapshot(view: TableView, meta: FlushMeta): AsyncGenerator<Uint8Array> {
   const { point, digest } = meta;
   const header = new ByteWriter(128).u8(KIND.header).text(MAGIC).u32(VERSION);
   yield framed(header.u64(point.index).u64(point.term).text(digest).finish());
-  const end = Uint8Array.of(TABLES_END);
-  let next: Uint8Array = Uint8Array.of(TABLES_FIRST);
   let count = 0;
   const sum = new RowDigest();
-  while (true) {
-    const rows = await view.range(next, end, PAGE_ROWS);
-    const last = rows.at(-1);
-    if (last === undefined) break;
+  for await (const rows of allRows(view, PAGE_ROWS)) {
     for (const [key, value] of rows) sum.add(key, value);
     count += rows.length;
     for (const part of inFrames(rows)) yield framed(encodeRows(part));
-    next = concatBytes([last[0], Uint8Array.of(0)]);
   }
-  if (sum.text() !== digest) throw corrupt('would hold other rows than were applied');
+  if (sum.text() !== digest) {
+    throw new KvError('STATE_DIVERGED', 'the stored metadata are not what was applied');
+  }
   yield framed(new ByteWriter(64).u8(KIND.trailer).u64(count).text(digest).finish());
 }
 

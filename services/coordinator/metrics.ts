@@ -42,8 +42,20 @@ export interface JobMetrics {
   readonly copiesMissing: CounterMetric;
 }
 
+export interface AuditMetrics {
+  /** Indexes at which a majority had the state of this node. */
+  readonly digestsAgreed: CounterMetric;
+  /** Times that another node's state differed from that of a majority with this node. */
+  readonly digestMismatches: CounterMetric;
+  /** Scrubs of the stored state. Label `result`: sound, differs. */
+  readonly scrubs: CounterMetric;
+  /** 1 when this node has found its own state wrong and stops. */
+  readonly diverged: CounterMetric;
+}
+
 export interface CoordinatorMetrics extends WriteMetrics, ReadMetrics, RegistryMetrics, JobMetrics {
   readonly commit: CommitMetrics;
+  readonly audit: AuditMetrics;
 }
 
 /** Counters and histograms that the paths and jobs feed. */
@@ -62,6 +74,25 @@ export function coordinatorMetrics(metrics: Metrics): CoordinatorMetrics {
         'From the start of a mutation to its answer, by verdict.',
         LATENCY_SECONDS,
         ['verdict'],
+      ),
+    },
+    audit: {
+      digestsAgreed: metrics.counter(
+        'minikv_state_digests_agreed_total',
+        'Indexes at which a majority had the state of this node.',
+      ),
+      digestMismatches: metrics.counter(
+        'minikv_state_digest_mismatches_total',
+        'Times that another coordinator had another state than a majority with this one.',
+      ),
+      scrubs: metrics.counter(
+        'minikv_state_scrubs_total',
+        'Scrubs of the stored metadata, by result.',
+        ['result'],
+      ),
+      diverged: metrics.counter(
+        'minikv_state_diverged_total',
+        'This node has found its own state wrong and stops.',
       ),
     },
     helloRefusals: metrics.counter(
@@ -88,6 +119,7 @@ export interface SampledSources {
   readonly metadata: Metadata;
   readonly directory: VolumeDirectory;
   readonly cache: BlobCache;
+  readonly audit: { readonly agreedIndex: number };
   /** Mutations without an answer yet. */
   readonly commitsRunning: () => number;
 }
@@ -110,11 +142,6 @@ export function sampleCoordinator(metrics: Metrics, sources: SampledSources): vo
     ],
     ['minikv_lost_keys', 'Keys without any good copy.', () => metadata.counters.lost],
     ['minikv_garbage_copies', 'Copies that wait to be dropped.', () => metadata.counters.garbage],
-    [
-      'minikv_unreconciled_disks',
-      'Disks whose copies are still looked for after an unclean start.',
-      () => metadata.disks().filter(isUnreconciled).length,
-    ],
     ['minikv_volume_bytes', 'Bytes used on live volumes.', () => sum((volume) => volume.usedBytes)],
     [
       'minikv_volume_free_bytes',
@@ -152,6 +179,7 @@ export function sampleCoordinator(metrics: Metrics, sources: SampledSources): vo
     ['minikv_blob_cache_misses', 'Reads that it did not.', () => cache.misses],
   ];
   for (const [name, help, read] of gauges) metrics.sampled(name, help, read);
+  sampleTrust(metrics, sources);
   // One gauge for three roles, 0 or 1, as dashboards expect it.
   const roles = metrics.gauge('minikv_raft_role', 'Which role this node has.', ['role']);
   const showRole = (): void => {
@@ -161,6 +189,25 @@ export function sampleCoordinator(metrics: Metrics, sources: SampledSources): vo
   };
   showRole();
   consensus.onLeadership(showRole);
+}
+
+/** How far this state, and what disks are said to hold, was looked at. */
+function sampleTrust(metrics: Metrics, { metadata, audit }: SampledSources): void {
+  metrics.sampled(
+    'minikv_unreconciled_disks',
+    'Disks whose copies are still looked for after an unclean start.',
+    () => metadata.disks().filter(isUnreconciled).length,
+  );
+  metrics.sampled(
+    'minikv_state_agreed_index',
+    'Newest index at which a majority had the state of this node; 0: none since its start.',
+    () => audit.agreedIndex,
+  );
+  metrics.sampled(
+    'minikv_state_in_doubt',
+    '1 while coordinators differ without a majority and nothing is served.',
+    () => (metadata.isTrusted ? 0 : 1),
+  );
 }
 
 const isUnreconciled = ({ reconciled, state }: DiskRecord): boolean =>

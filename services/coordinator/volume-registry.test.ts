@@ -406,6 +406,17 @@ describe('questions', () => {
     expect(volume.last('answers')).toMatchObject({ value: { answers: [{ verdict: 3 }] } });
   });
 
+  test('are not answered by a state that may be wrong: a DROP is for ever', async () => {
+    const { metadata, join } = setUp();
+    const volume = await join('v1');
+    metadata.isTrusted = false;
+    ask(volume, 0);
+    expect(volume.last('answers')).toBeUndefined();
+    metadata.isTrusted = true;
+    ask(volume, 0);
+    expect(volume.last('answers')).toBeDefined();
+  });
+
   test('are not answered by a state older than the session', async () => {
     const { metadata, service } = setUp();
     const volume = new Volume(service, 'v1');

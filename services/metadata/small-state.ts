@@ -6,7 +6,7 @@
 import { present } from '../common/assert.ts';
 import { ByteWriter, textOf } from '../common/bytes.ts';
 import { type DiskId, type LogIndex, logIndex } from '../common/ids.ts';
-import { RowDigest } from './digest.ts';
+import type { RowDigest } from './digest.ts';
 import { CLUSTER_KEY, COUNTERS_KEY, diskKey, MARKS_KEY, pinKey, TABLE } from './keys.ts';
 import type { Counters } from './machine.ts';
 import {
@@ -70,12 +70,6 @@ export class SmallState {
   /** Adds its rows, as they are now, to a digest. */
   addTo(digest: RowDigest): void {
     for (const [key, value] of this.rows()) digest.add(key, value);
-  }
-
-  removeFrom(digest: RowDigest): void {
-    const own = new RowDigest();
-    this.addTo(own);
-    digest.removeAll(own);
   }
 
   /** The disk that can vote: known, not gone, and in this session. */

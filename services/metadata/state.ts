@@ -40,15 +40,14 @@ export function loadState(
   const idempotency = new IdempotencyTable(rows, options.idempotencyRowsMax);
   const outcomeRows: Row[] = [];
   const answerRows: Row[] = [];
-  let hasSmall = false;
   for (const row of stored) {
     const table = row[0][0];
     if (table === TABLE.outcome) outcomeRows.push(row);
     else if (table === TABLE.idempotency) answerRows.push(row);
-    else if (small.restore(row[0], row[1])) hasSmall = true;
+    // What is stored leaves the digest as it is stored: this build may write it in another way.
+    else if (small.restore(row[0], row[1])) digest.remove(row[0], row[1]);
   }
   outcomes.restore(outcomeRows);
   idempotency.restore(answerRows);
-  if (hasSmall) small.removeFrom(digest);
   return { store, rows, small, records: new RecordTable(rows, small), outcomes, idempotency };
 }

@@ -35,6 +35,7 @@ export const noMetrics: CoordinatorMetrics = {
   copiesChecked: count,
   copiesMissing: count,
   commit: { seconds: { observe: () => undefined } },
+  audit: { digestsAgreed: count, digestMismatches: count, scrubs: count, diverged: count },
 };
 
 /** How something ended: its value, or the code of its error. */
@@ -78,7 +79,7 @@ export class CoordinatorWorld {
       metrics,
       hintAdvance,
     });
-    this.gateway = new GatewayCore({ writes: this.writes, reads });
+    this.gateway = new GatewayCore({ writes: this.writes, reads, metadata });
     this.committer.start();
   }
 

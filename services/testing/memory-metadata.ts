@@ -29,6 +29,7 @@ type Listener = (applied: readonly { index: LogIndex; result: Applied }[]) => vo
 
 export class MemoryMetadata implements Metadata {
   appliedIndex = logIndex(0);
+  isTrusted = true;
   readonly unflushedBytes = 0;
   readonly #store = new MemoryStore();
   readonly #state = MetadataState.empty(this.#store);

@@ -99,7 +99,8 @@ export class StoreWorld implements VolumeDirectory {
   private constructor(fsync: FsyncPolicy) {
     this.#fsync = fsync;
     const writes = new WritePath(this, { replicas: 3, minReplicas: 2 });
-    this.gateway = new GatewayCore({ writes, reads: new ReadPath(this) });
+    const { metadata } = this;
+    this.gateway = new GatewayCore({ writes, reads: new ReadPath(this), metadata });
   }
 
   static async start(

@@ -9,7 +9,7 @@ import type { Random } from '../../common/random.ts';
 import type { Member } from '../../consensus/transport.ts';
 import type { Message } from '../../raft/messages.ts';
 import type { Hello } from '../../rpc/generated/common.ts';
-import type { RaftFrame } from '../../rpc/generated/raft.ts';
+import type { RaftFrame, StateDigest as WireDigest } from '../../rpc/generated/raft.ts';
 import { helloTo, type Introduction } from '../../rpc/hello.ts';
 import { openLink } from '../../rpc/link.ts';
 import { RAFT_STREAM } from '../../rpc/streams.ts';
@@ -75,7 +75,7 @@ export class PeerLink {
       this.#outgoing = outgoing;
       this.#isFull = false;
       this.#boot = 0;
-      outgoing.send({ hello: helloTo(introduce(), peer.node), messages: [] });
+      outgoing.send({ hello: helloTo(introduce(), peer.node), messages: [], digests: [] });
       return {
         onMessage: ({ hello }) => {
           const refusal = check(hello);
@@ -108,6 +108,12 @@ export class PeerLink {
     else this.#batcher.push(message, messageBytes(message));
   }
 
+  /** At once, and not at all while the peer is away or slow. */
+  tell(digest: WireDigest): void {
+    if (this.#outgoing === null || this.#isFull) return;
+    this.#isFull = !this.#outgoing.send({ hello: undefined, messages: [], digests: [digest] });
+  }
+
   close(): void {
     this.#link?.close();
   }
@@ -120,7 +126,7 @@ export class PeerLink {
   #flush(messages: readonly Message[]): void {
     const { logger, metrics } = this.#components;
     try {
-      const frame = { hello: undefined, messages: messages.map(encodeMessage) };
+      const frame = { hello: undefined, messages: messages.map(encodeMessage), digests: [] };
       if (this.#outgoing?.send(frame) === false) this.#isFull = true;
     } catch (error) {
       if (!(error instanceof KvError)) throw error;

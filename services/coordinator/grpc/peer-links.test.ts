@@ -5,6 +5,7 @@ import { KvError } from '../../common/errors.ts';
 import { clusterId, logIndex, type NodeId, nodeId, term } from '../../common/ids.ts';
 import { seededRandom } from '../../common/random.ts';
 import type { Identity, Member, SnapshotChunk } from '../../consensus/transport.ts';
+import { STATE_FORMAT } from '../../metadata/digest.ts';
 import type { Message } from '../../raft/messages.ts';
 import { type RaftFrame, RaftService as RaftMethods } from '../../rpc/generated/raft.ts';
 import { helloTo, type Introduction } from '../../rpc/hello.ts';
@@ -14,6 +15,7 @@ import type { Outgoing } from '../../rpc/types.ts';
 import { callUnary } from '../../rpc/unary.ts';
 import { silentLogger } from '../../telemetry/logger.ts';
 import { Inbox } from '../../testing/inbox.ts';
+import type { StateDigest } from '../state-exchange.ts';
 import { PeerLinks } from './peer-links.ts';
 import { encodeMessage } from './raft-codec.ts';
 import { RaftService } from './raft-service.ts';
@@ -190,7 +192,7 @@ async function impostor(port: number, hello: object, self: Introduction) {
     cleanups.push(() => link.close());
   });
   const outgoing = await opened;
-  outgoing.send({ hello: { ...helloTo(self, 1), ...hello }, messages: [] });
+  outgoing.send({ hello: { ...helloTo(self, 1), ...hello }, messages: [], digests: [] });
   return { outgoing, closed, frames };
 }
 
@@ -265,6 +267,33 @@ describe('peer links', () => {
     await untilHeard(a, b);
   });
 
+  test('what a state was is told to peers of the same format, and whose stream closed is told too', async () => {
+    const names: Names = new Map();
+    const a = await start(names, { ordinal: 0 });
+    const b = await start(names, { ordinal: 1 });
+    const heard = new Inbox<readonly [NodeId, StateDigest | null]>();
+    a.links.listenForDigests({
+      onDigest: (from, digest) => heard.push([from, digest]),
+      onPeerClosed: (peer) => heard.push([peer, null]),
+    });
+    a.run();
+    b.run();
+    await untilHeard(b, a);
+    const told = { index: logIndex(1024), digest: '00ff'.repeat(4) };
+    b.links.tellDigest(told);
+    expect(await heard.next()).toEqual([b.node, told]);
+    await b.stop();
+    expect(await heard.next()).toEqual([b.node, null]);
+    const peer = await impostor(a.port, { bootId: 2 }, b.introduce());
+    await peer.frames.next();
+    const wire = { index: 2048, digest: Buffer.alloc(8, 1), format: STATE_FORMAT };
+    const odd = [{ ...wire, format: STATE_FORMAT + 1 }, { ...wire, digest: Buffer.alloc(4) }, wire];
+    peer.outgoing.send({ hello: undefined, messages: [], digests: odd });
+    const said = await heard.until(([, digest]) => digest !== null);
+    expect(said).toEqual([b.node, { index: logIndex(2048), digest: '01'.repeat(8) }]);
+    expect(heard.waiting.filter(([, digest]) => digest !== null)).toEqual([]);
+  });
+
   test('an older process of a node is refused once a newer one has spoken', async () => {
     const [a, b] = await pair();
     const newer = await impostor(a.port, { bootId: 5 }, b.introduce());
@@ -304,7 +333,7 @@ describe('peer links', () => {
     await peer.frames.next();
     const good = encodeMessage(reads(b, a, 1));
     for (const messages of [[good], [{ ...good, from: 3 }], [good]]) {
-      peer.outgoing.send({ hello: undefined, messages });
+      peer.outgoing.send({ hello: undefined, messages, digests: [] });
     }
     expect(await peer.closed.next()).toMatchObject({ code: 'WRONG_NODE' });
     expect(await a.inbox.next()).toMatchObject({ message: { requestId: 1 } });

@@ -4,7 +4,7 @@
  * reaches the core only from a member that said who it is, on a stream of its newest boot.
  */
 import { KvError } from '../../common/errors.ts';
-import { logIndex, type NodeId, term } from '../../common/ids.ts';
+import { hexOf, logIndex, type NodeId, term } from '../../common/ids.ts';
 import type {
   Identity,
   Member,
@@ -13,6 +13,7 @@ import type {
   Transport,
   TransportHandlers,
 } from '../../consensus/transport.ts';
+import { STATE_FORMAT } from '../../metadata/digest.ts';
 import type { Message } from '../../raft/messages.ts';
 import { asBuffer } from '../../rpc/buffers.ts';
 import type { Hello } from '../../rpc/generated/common.ts';
@@ -25,11 +26,13 @@ import {
 import { checkHello, helloTo } from '../../rpc/hello.ts';
 import type { Outgoing, StreamEvents } from '../../rpc/types.ts';
 import { callUnary } from '../../rpc/unary.ts';
+import type { StateDigest, StateExchange, StateListener } from '../state-exchange.ts';
 import { PeerLink, type PeerLinkComponents } from './peer-link.ts';
 import { decodeMessage } from './raft-codec.ts';
 
 /** A piece is written and perhaps synced before it is answered. */
 const CHUNK_TIMEOUT_MS = 5000;
+const DIGEST_BYTES = 8;
 /** The other end is told to answer before this end gives up. */
 const VIEW_MARGIN_MS = 250;
 
@@ -59,11 +62,12 @@ interface Peer {
   inbound: Outgoing<RaftFrame> | null;
 }
 
-export class PeerLinks implements Transport {
+export class PeerLinks implements Transport, StateExchange {
   readonly #components: PeerLinkComponents;
   readonly #identity: Identity;
   readonly #peers = new Map<NodeId, Peer>();
   #handlers: TransportHandlers | null = null;
+  #stateListener: StateListener | null = null;
   /** Highest term of own messages and of accepted ones; null until this node has spoken. */
   #knownTerm: number | null = null;
   #isClosed = false;
@@ -116,6 +120,15 @@ export class PeerLinks implements Transport {
   /** The name of the member that says this hello. @throws KvError of the hello's check. */
   admit(hello: Hello | undefined): string {
     return this.#identify(hello).member.name;
+  }
+
+  tellDigest({ index, digest }: StateDigest): void {
+    const wire = { index, digest: Buffer.from(digest, 'hex'), format: STATE_FORMAT };
+    for (const { link } of this.#peers.values()) link.tell(wire);
+  }
+
+  listenForDigests(listener: StateListener): void {
+    this.#stateListener = listener;
   }
 
   async sendSnapshotChunk(chunk: SnapshotChunk): Promise<SnapshotProgress> {
@@ -192,12 +205,19 @@ export class PeerLinks implements Transport {
     outgoing.send({
       hello: helloTo(this.#components.introduce(), peer.member.node),
       messages: [],
+      digests: [],
     });
     peer.link.heard(peer.boot, hello?.address ?? '');
     return peer;
   }
 
-  #receive(peer: Peer, { messages }: RaftFrame): void {
+  #receive(peer: Peer, { messages, digests }: RaftFrame): void {
+    for (const { index, digest, format } of digests) {
+      // Of another format: the peer runs another version, and its rows have other bytes.
+      if (format !== STATE_FORMAT || digest.length !== DIGEST_BYTES) continue;
+      const told = { index: logIndex(index), digest: hexOf(digest) };
+      this.#stateListener?.onDigest(peer.member.node, told);
+    }
     const received = messages.map((wire) => this.#decode(peer, wire));
     if (received.length === 0) return;
     peer.heardAtMs = this.#components.clock.monotonicMs();
@@ -255,7 +275,9 @@ export class PeerLinks implements Transport {
   }
 
   #hint(peer: NodeId): void {
-    if (!this.#isClosed) this.#handlers?.onClosed(peer);
+    if (this.#isClosed) return;
+    this.#stateListener?.onPeerClosed(peer);
+    this.#handlers?.onClosed(peer);
   }
 
   #refused(error: unknown, name: string): unknown {

@@ -259,6 +259,8 @@ class VolumeSession {
     if (questions.length > QUESTIONS_MAX) throw new KvError('TOO_LARGE', 'too many questions');
     // A state older than the session knows nothing of what the volume holds; it will ask again.
     if (this.#session === 0 || metadata.appliedIndex < this.#session) return;
+    // Nor does one that may be wrong: a DROP is for ever.
+    if (!metadata.isTrusted) return;
     const answers = questions.map((question): Answer => {
       if (question.copyId.length !== ID_BYTES || question.txnId.length !== ID_BYTES) {
         throw new KvError('INVALID_ARGUMENT', 'an id of another length');

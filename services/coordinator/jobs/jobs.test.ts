@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { utf8 } from '../../common/bytes.ts';
-import { diskId, logIndex } from '../../common/ids.ts';
+import { copyOfWrite, diskId, logIndex } from '../../common/ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../../common/units.ts';
 import { preference } from '../../placement/replicas.ts';
 import { shardOf } from '../../placement/shard.ts';
@@ -347,5 +347,43 @@ describe('repair', () => {
     await world.clock.advance(MINUTE_MS);
     expect(world.consensus.proposed).toHaveLength(before);
     expect(world.metadata.counters.lost).toBe(1);
+  });
+});
+
+describe('while the state may be wrong', () => {
+  test('nothing is dropped, repaired or reported, and nothing is served', async () => {
+    const world = new CoordinatorWorld();
+    await world.done(world.put('k', value));
+    await world.done(world.put('k', utf8('newer')));
+    await world.done(world.put('thin', value));
+    const { blobId } = world.metadata.record(utf8('thin'))!;
+    const thin = { kind: 'suspect', key: utf8('thin'), disk: diskId(1) } as const;
+    world.consensus.apply({ ...thin, blobId, copyId: copyOfWrite(blobId) });
+    const fence = world.metadata.appliedIndex;
+    world.consensus.apply({
+      kind: 'advance',
+      fence,
+      reclaim: fence,
+      forget: logIndex(0),
+      timeMs: 0,
+    });
+    world.consensus.apply({ kind: 'set-disk', disk: diskId(3), state: 'gone', zone: null });
+    world.metadata.isTrusted = false;
+    new Reaper(world).start();
+    new Wipe(world).start();
+    const { clock, random, logger, consensus, metadata, volumes, metrics } = world;
+    const parts = { clock, random, logger, consensus, metadata, volumes, metrics };
+    new Repair({ ...parts, registry: volumes }, { replicas: 3 }).start();
+    const proposals = world.consensus.proposed.length;
+    const calls = world.volumes.all().flatMap((volume) => volume.calls).length;
+    await world.clock.advance(MINUTE_MS);
+    expect(world.consensus.proposed).toHaveLength(proposals);
+    expect(world.volumes.all().flatMap((volume) => volume.calls)).toHaveLength(calls);
+    expect(await world.code(world.put('k', value))).toBe('STATE_IN_DOUBT');
+    expect(await world.code(world.get('k'))).toBe('STATE_IN_DOUBT');
+    world.metadata.isTrusted = true;
+    await world.clock.advance(MINUTE_MS);
+    expect(world.consensus.proposed.length).toBeGreaterThan(proposals);
+    expect(await world.done(world.get('k'))).toEqual(utf8('newer'));
   });
 });

@@ -41,7 +41,8 @@ export class Reaper {
     this.#job = new PeriodicJob(components, {
       name: 'reaper',
       intervalMs: SECOND_MS,
-      isDue: () => metadata.counters.garbage > 0 && consensus.status().role === 'leader',
+      isDue: () =>
+        metadata.isTrusted && metadata.counters.garbage > 0 && consensus.status().role === 'leader',
       run: () => this.#run(),
     });
   }

@@ -90,7 +90,7 @@ export class Reconcile {
   /** Disks that are heard in their current session, are not reconciled and may be asked now. */
   #due(): readonly (readonly [DiskId, Walk])[] {
     const { clock, consensus, directory, metadata } = this.#components;
-    if (consensus.status().role !== 'leader') return [];
+    if (!metadata.isTrusted || consensus.status().role !== 'leader') return [];
     const nowMs = clock.monotonicMs();
     const due: (readonly [DiskId, Walk])[] = [];
     for (const { disk, reconciled, session, state } of metadata.disks()) {

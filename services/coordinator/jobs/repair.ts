@@ -71,7 +71,10 @@ export class Repair {
     this.#job = new PeriodicJob(components, {
       name: 'repair',
       intervalMs: SECOND_MS,
-      isDue: () => metadata.counters.underReplicated > 0 && consensus.status().role === 'leader',
+      isDue: () =>
+        metadata.isTrusted &&
+        metadata.counters.underReplicated > 0 &&
+        consensus.status().role === 'leader',
       run: (signal) => this.#run(signal),
     });
   }

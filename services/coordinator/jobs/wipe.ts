@@ -36,7 +36,7 @@ export class Wipe {
     this.#job = new PeriodicJob(components, {
       name: 'wipe',
       intervalMs: SECOND_MS,
-      isDue: () => components.consensus.status().role === 'leader' && this.#due().size > 0,
+      isDue: () => this.#isTrustedLeader() && this.#due().size > 0,
       run: (signal) => this.#walk(signal),
     });
   }
@@ -47,6 +47,11 @@ export class Wipe {
 
   stop(): Promise<void> {
     return this.#job.stop();
+  }
+
+  #isTrustedLeader(): boolean {
+    const { consensus, metadata } = this.#components;
+    return metadata.isTrusted && consensus.status().role === 'leader';
   }
 
   #due(): ReadonlySet<DiskId> {

@@ -35,6 +35,16 @@ export const protobufFileName = "raft.proto";
 export interface RaftFrame {
   hello: Hello | undefined;
   messages: RaftMessage[];
+  digests: StateDigest[];
+}
+
+/** What the sender's state was at an index; told when it is applied there, and now and then again. */
+export interface StateDigest {
+  index: number;
+  /** 8 bytes, of all rows */
+  digest: Uint8Array;
+  /** Digests of different formats cannot be compared. */
+  format: number;
 }
 
 /** One message of services/raft/messages.ts, flat; fields of other kinds stay at zero. */
@@ -125,7 +135,7 @@ export interface ClusterViewReply {
 }
 
 function createBaseRaftFrame(): RaftFrame {
-  return { hello: undefined, messages: [] };
+  return { hello: undefined, messages: [], digests: [] };
 }
 
 export const RaftFrame: MessageFns<RaftFrame> = {
@@ -135,6 +145,9 @@ export const RaftFrame: MessageFns<RaftFrame> = {
     }
     for (const v of message.messages) {
       RaftMessage.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.digests) {
+      StateDigest.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -166,6 +179,82 @@ export const RaftFrame: MessageFns<RaftFrame> = {
             }
 
             message.messages.push(RaftMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.digests.push(StateDigest.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStateDigest(): StateDigest {
+  return { index: 0, digest: new Uint8Array(0), format: 0 };
+}
+
+export const StateDigest: MessageFns<StateDigest> = {
+  encode(message: StateDigest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.index !== 0) {
+      writer.uint32(8).uint64(message.index);
+    }
+    if (message.digest.length !== 0) {
+      writer.uint32(18).bytes(message.digest);
+    }
+    if (message.format !== 0) {
+      writer.uint32(24).uint32(message.format);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StateDigest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStateDigest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.index = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.digest = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.format = reader.uint32();
             continue;
           }
         }

@@ -1,0 +1,52 @@
+/**
+ * A snapshot's stream made into a store of its own, beside the present one. A half-built store stands
+ * for nothing and is never published.
+ */
+import { KvError } from '../common/errors.ts';
+import { logIndex, term } from '../common/ids.ts';
+import { MIB } from '../common/units.ts';
+import type { LogPoint } from '../raft/types.ts';
+import type { FlushMeta } from './flush-chain.ts';
+import { LevelMetadataStore } from './level-metadata-store.ts';
+import { loadState, type OpenedContent } from './metadata-open.ts';
+import { readSnapshot } from './metadata-snapshot.ts';
+
+export const NO_POINT: LogPoint = { index: logIndex(0), term: term(0) };
+
+const INSTALL_BATCH_BYTES = MIB;
+const UNFINISHED: FlushMeta = { point: NO_POINT, digest: '', installed: true };
+
+/** Builds a snapshot's state in a new folder, synced. @throws KvError `CORRUPT`. */
+export async function buildContent(
+  folder: string,
+  options: {
+    readonly point: LogPoint;
+    readonly chunks: AsyncIterable<Uint8Array>;
+    readonly onFatal: (error: Error) => void;
+  },
+): Promise<OpenedContent> {
+  const { point, chunks, onFatal } = options;
+  const opened = await LevelMetadataStore.open({ onFatal }, folder);
+  if (opened.kind === 'void') throw new KvError('CORRUPT', `a new store is void: ${opened.why}`);
+  const { store } = opened;
+  try {
+    const contents = await readSnapshot(chunks, async (rows) => {
+      for (const [key, value] of rows) store.put(key, value);
+      if (store.unflushedBytes >= INSTALL_BATCH_BYTES) await write(store, UNFINISHED);
+    });
+    if (contents.point.index !== point.index || contents.point.term !== point.term) {
+      throw new KvError('CORRUPT', 'the snapshot is of another point than announced');
+    }
+    const meta = { point, digest: contents.digest, installed: true };
+    await write(store, meta);
+    return { store, state: await loadState(store, meta), meta };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function write(store: LevelMetadataStore, meta: FlushMeta): Promise<void> {
+  store.freeze(meta);
+  await store.writeFrozen();
+}
