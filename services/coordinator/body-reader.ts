@@ -3,6 +3,7 @@
  * Whoever cancels ends the wait at once; the source is told to stop.
  */
 import { concatBytes } from '../common/bytes.ts';
+import { type Clock, withDeadline } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 
 export interface BodyPromises {
@@ -12,8 +13,15 @@ export interface BodyPromises {
   readonly maxBytes: number;
 }
 
+/** How long a source may take for its next piece; however small, it begins the wait anew. */
+export interface BodyPatience {
+  readonly clock: Clock;
+  readonly pieceTimeoutMs: number;
+}
+
 export class BodyReader {
   readonly #promises: BodyPromises;
+  readonly #patience: BodyPatience;
   readonly #iterator: AsyncIterator<Uint8Array>;
   #bytes = 0;
   #hasEnded = false;
@@ -22,15 +30,16 @@ export class BodyReader {
   /** Read beyond what was asked for. */
   #rest: Uint8Array | null = null;
 
-  constructor(promises: BodyPromises) {
+  constructor(promises: BodyPromises, patience: BodyPatience) {
     this.#promises = promises;
+    this.#patience = patience;
     this.#iterator = promises.body[Symbol.asyncIterator]();
   }
 
   /**
    * The next `bytes` bytes, fewer at the end, none after it.
    * @throws KvError `TOO_LARGE`, `INVALID_ARGUMENT` (another length than declared), the reason of
-   * `cancel`, or `CLIENT_CLOSED` when the source breaks.
+   * `cancel`, `REQUEST_TIMEOUT` when no piece comes in time, or `CLIENT_CLOSED` when the source breaks.
    */
   async take(bytes: number): Promise<Uint8Array> {
     const parts: Uint8Array[] = [];
@@ -81,7 +90,9 @@ export class BodyReader {
         return;
       }
       this.#onCancel = reject;
-      this.#iterator.next().then(resolve, (error: unknown) => {
+      const { clock, pieceTimeoutMs } = this.#patience;
+      const piece = withDeadline(clock, this.#iterator.next(), pieceTimeoutMs, notInTime);
+      piece.then(resolve, (error: unknown) => {
         const cause = asError(error);
         reject(
           cause instanceof KvError
@@ -98,3 +109,5 @@ export class BodyReader {
     });
   }
 }
+
+const notInTime = (): KvError => new KvError('REQUEST_TIMEOUT', 'the value did not arrive in time');

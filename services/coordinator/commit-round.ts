@@ -69,6 +69,7 @@ export class CommitRound {
   #decision: Decision | null = null;
   #withdrawal: KvError | null = null;
   readonly #failures = new Set<ErrorCode>();
+  #deadlineMs: number;
   #proposedMs = 0;
   #wasRefused = false;
   #tick: Timer | null = null;
@@ -78,6 +79,7 @@ export class CommitRound {
   constructor(components: RoundComponents, options: RoundOptions, ended: (end: RoundEnd) => void) {
     this.#components = components;
     this.#options = options;
+    this.#deadlineMs = options.deadlineMs;
     this.#ended = ended;
   }
 
@@ -114,6 +116,11 @@ export class CommitRound {
       this.#withdrawal = reason;
       this.#happened({ kind: 'withdrawn' });
     }
+  }
+
+  /** The value is still on its way: the deadline moves with it. */
+  postpone(deadlineMs: number): void {
+    this.#deadlineMs = deadlineMs;
   }
 
   /** There is another leader: what was proposed may have been lost with the old one. */
@@ -237,7 +244,7 @@ export class CommitRound {
   }
 
   #look(nowMs: number): void {
-    if (nowMs >= this.#options.deadlineMs) {
+    if (nowMs >= this.#deadlineMs) {
       this.#happened({ kind: 'deadline' });
     } else if (this.#state?.phase === 'PROPOSED') {
       const isDue = this.#wasRefused || nowMs - this.#proposedMs >= LIMITS.reproposeMs;

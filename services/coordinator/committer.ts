@@ -20,6 +20,8 @@ export interface Running {
   readonly outcome: Promise<Committed>;
   /** Takes the request back; from the first proposal on this changes nothing. */
   withdraw(reason: KvError): void;
+  /** Moves the deadline (monotonic clock), while the value is on its way. */
+  postpone(deadlineMs: number): void;
 }
 
 export interface Committed {
@@ -70,7 +72,7 @@ export class Committer {
     });
     round.start();
     if (signal.aborted) onAbort();
-    return { outcome, withdraw };
+    return { outcome, withdraw, postpone: (deadlineMs) => round.postpone(deadlineMs) };
   }
 }
 

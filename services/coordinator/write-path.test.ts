@@ -261,6 +261,38 @@ describe('a large value', () => {
     expect((await world.done(put)).results[0]?.copyCount).toBe(3);
   });
 
+  test('may take longer than the time-out, as long as pieces come', async () => {
+    const world = new CoordinatorWorld();
+    const body = new HandBody();
+    const put = world.put('k', body, { context: { timeoutMs: 5000 } });
+    for (let piece = 0; piece < 12; piece += 1) {
+      body.push(bytes(200 * KIB, piece));
+      await world.clock.advance(4000);
+    }
+    body.push(null);
+    expect((await world.done(put)).results[0]?.copyCount).toBe(3);
+  });
+
+  test('whose client falls silent in the middle: 408, and nothing is left', async () => {
+    const world = new CoordinatorWorld();
+    const body = new HandBody();
+    const put = world.put('k', body, { context: { timeoutMs: 5000 } });
+    body.push(large);
+    expect(await world.code(put, 5100)).toBe('REQUEST_TIMEOUT');
+    await world.settle();
+    expect(world.writes.heldBytes).toBe(0);
+    expect(world.volumes.at(1).calls).toContain('discard');
+  });
+
+  test('that no volume takes any more ends by the time-out', async () => {
+    const world = new CoordinatorWorld();
+    const body = new HandBody();
+    const put = world.put('k', body, { context: { timeoutMs: 5000 } });
+    for (const volume of world.volumes.all()) volume.mood = 'silent';
+    body.push(bytes(8 * MIB));
+    expect(await world.code(put, 6000)).toBe('REQUEST_TIMEOUT');
+  });
+
   test('the body is read no faster than the slowest volume takes it', async () => {
     const world = new CoordinatorWorld();
     world.volumes.at(1).mood = 'silent';

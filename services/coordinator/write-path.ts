@@ -4,7 +4,7 @@
  */
 
 import { concatBytes } from '../common/bytes.ts';
-import { type Clock, withDeadline } from '../common/clock.ts';
+import type { Clock } from '../common/clock.ts';
 import { digestOf, digestStream } from '../common/digest.ts';
 import { asError, KvError } from '../common/errors.ts';
 import { blobId, type Digest } from '../common/ids.ts';
@@ -51,7 +51,6 @@ interface Upload {
   readonly reader: BodyReader;
   readonly request: PutRequest;
   readonly context: MutationContext;
-  readonly deadlineMs: number;
   /** The value, or more of its beginning than a small value has. */
   readonly head: Uint8Array;
 }
@@ -96,7 +95,8 @@ export class WritePath {
     this.#admitCommand();
     if ((request.declaredBytes ?? 0) > request.maxBytes) throw tooLarge(request.maxBytes);
     const giveBack = this.#budget.take(chargeOf(request.declaredBytes));
-    const reader = new BodyReader(request);
+    const { clock } = this.#components;
+    const reader = new BodyReader(request, { clock, pieceTimeoutMs: context.timeoutMs });
     const onAbort = (): void => reader.cancel(new KvError('CLIENT_CLOSED', 'the client has gone'));
     context.signal.addEventListener('abort', onAbort, { once: true });
     if (context.signal.aborted) onAbort();
@@ -123,9 +123,8 @@ export class WritePath {
     this.#admitCommand();
     const giveBack = this.#budget.take(bytesOf(ops));
     try {
-      const deadlineMs = this.#components.clock.monotonicMs() + context.timeoutMs;
       const planned = ops.map((op) => this.#planOp(op));
-      return this.#result(await this.#run(planned, context, deadlineMs).outcome);
+      return this.#result(await this.#run(planned, context, this.#deadline(context)).outcome);
     } finally {
       giveBack();
     }
@@ -136,36 +135,30 @@ export class WritePath {
     request: PutRequest,
     context: MutationContext,
   ): Promise<MutationResult> {
-    const { clock } = this.#components;
-    const deadlineMs = clock.monotonicMs() + context.timeoutMs;
-    const head = await withDeadline(
-      clock,
-      reader.take(LIMITS.smallBytesMax + 1),
-      context.timeoutMs,
-      () => new KvError('REQUEST_TIMEOUT', 'the value did not arrive in time'),
-    );
-    const upload = { reader, request, context, deadlineMs, head };
+    const head = await reader.take(LIMITS.smallBytesMax + 1);
+    const upload = { reader, request, context, head };
     const isSmall = head.length <= LIMITS.smallBytesMax;
     return isSmall ? this.#putSmall(upload) : this.#putLarge(upload);
   }
 
-  async #putSmall({ request, context, deadlineMs, head }: Upload): Promise<MutationResult> {
+  async #putSmall({ request, context, head }: Upload): Promise<MutationResult> {
     const { cache, metrics } = this.#components;
     const digest = digestOf(head);
     requireDigest(request, digest);
     const stager = this.#whole(request.key, head, digest);
     const planned = [this.#planPut(request, stager)];
-    const committed = await this.#run(planned, context, deadlineMs).outcome;
+    const committed = await this.#run(planned, context, this.#deadline(context)).outcome;
     if (committed.outcome.results[0]?.blobId === stager.blobId) cache.insert(stager.blobId, head);
     metrics.bytesWritten.add(head.length);
     return this.#result(committed);
   }
 
   async #putLarge(upload: Upload): Promise<MutationResult> {
-    const { request, context, deadlineMs } = upload;
+    const { request, context } = upload;
     const stager = this.#chunked(request.key, request.declaredBytes ?? 0);
-    const running = this.#run([this.#planPut(request, stager)], context, deadlineMs);
-    feed(upload, stager).catch((error: unknown) => {
+    const planned = [this.#planPut(request, stager)];
+    const running = this.#run(planned, context, this.#deadline(context));
+    this.#feed(upload, stager, running).catch((error: unknown) => {
       const cause = asError(error);
       const isOurs = cause instanceof KvError;
       running.withdraw(isOurs ? cause : new KvError('INTERNAL', 'the upload failed', { cause }));
@@ -173,6 +166,34 @@ export class WritePath {
     const committed = await running.outcome;
     this.#components.metrics.bytesWritten.add(stager.size);
     return this.#result(committed);
+  }
+
+  /**
+   * Streams a large body to its volumes; its digest is checked before any stage-end can leave. The
+   * time-out bounds each wait for the volumes, not the whole upload: the body reader has the client's.
+   */
+  async #feed(upload: Upload, stager: ChunkStager, running: Running): Promise<void> {
+    const { reader, request, context, head } = upload;
+    const hash = digestStream();
+    let chunk = head.subarray(0, LIMITS.chunkBytes);
+    let rest = head.subarray(LIMITS.chunkBytes);
+    while (chunk.length > 0) {
+      hash.update(chunk);
+      running.postpone(this.#deadline(context));
+      await stager.push(chunk);
+      running.postpone(Number.POSITIVE_INFINITY);
+      const more = await reader.take(LIMITS.chunkBytes - rest.length);
+      chunk = rest.length === 0 ? more : concatBytes([rest, more]);
+      rest = rest.subarray(rest.length);
+    }
+    const digest = hash.finish();
+    requireDigest(request, digest);
+    running.postpone(this.#deadline(context));
+    stager.finish(digest);
+  }
+
+  #deadline({ timeoutMs }: MutationContext): number {
+    return this.#components.clock.monotonicMs() + timeoutMs;
   }
 
   #run(planned: readonly PlannedOp[], context: MutationContext, deadlineMs: number): Running {
@@ -247,23 +268,6 @@ export class WritePath {
     const { index, results } = outcome;
     return { txnId, index, results, want: this.#options.replicas };
   }
-}
-
-/** Streams a large body to its volumes; its digest is checked before any stage-end can leave. */
-async function feed({ reader, request, head }: Upload, stager: ChunkStager): Promise<void> {
-  const hash = digestStream();
-  let chunk = head.subarray(0, LIMITS.chunkBytes);
-  let rest = head.subarray(LIMITS.chunkBytes);
-  while (chunk.length > 0) {
-    hash.update(chunk);
-    await stager.push(chunk);
-    const more = await reader.take(LIMITS.chunkBytes - rest.length);
-    chunk = rest.length === 0 ? more : concatBytes([rest, more]);
-    rest = rest.subarray(rest.length);
-  }
-  const digest = hash.finish();
-  requireDigest(request, digest);
-  stager.finish(digest);
 }
 
 function requireDigest({ expectedDigest }: PutRequest, digest: Digest): void {
