@@ -2,9 +2,12 @@ import { describe, expect, test } from '@jest/globals';
 import { crc32 } from '../common/checksum.ts';
 import { type LogIndex, logIndex, type NodeId, nodeId, term } from '../common/ids.ts';
 import { seededRandom } from '../common/random.ts';
+import { encodeMessage } from '../coordinator/grpc/raft-codec.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
 import type { Message } from '../raft/messages.ts';
 import type { Entry, HardState, LogPoint } from '../raft/types.ts';
+import { RaftFrame, type RaftMessage } from '../rpc/generated/raft.ts';
+import { RPC_LIMITS } from '../rpc/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
@@ -168,6 +171,27 @@ describe('three drivers', () => {
       expect(texts.at(-1)).toBe('from a follower');
     }
     expect(world.fatal).toEqual([]);
+  });
+
+  test('much that a follower proposes in one turn is forwarded in messages that the wire takes', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    await world.clock.advance(200);
+    const follower = [...world.nodes.values()].find(({ id }) => id !== leader.id);
+    const messages: RaftMessage[] = [];
+    world.network.onSend = (message) => {
+      if (message.kind === 'propose') messages.push(encodeMessage(message));
+    };
+    // 5 MiB, as values by the thousand whose keys and headers are long.
+    const texts = Array.from({ length: 1700 }, (_, i) => String(i).padEnd(3 * 1024, '.'));
+    for (const text of texts) follower?.driver.propose(bytes(text), ignore);
+    await world.clock.advance(300);
+    const frames = messages.map((message) => {
+      const frame = { hello: undefined, messages: [message], digests: [] };
+      return RaftFrame.encode(frame).finish().length;
+    });
+    expect(Math.max(...frames)).toBeLessThan(RPC_LIMITS.messageBytesMax / 2);
+    for (const applied of world.texts()) expect(applied).toEqual(texts);
   });
 
   test('a killed leader is replaced at once, by the hint of its closed links', async () => {

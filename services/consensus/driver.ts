@@ -212,8 +212,7 @@ export class Driver implements Consensus {
     this.#isAwake = false;
     if (this.#isDead) return;
     try {
-      if (this.#proposals.waiting) {
-        const { proposalId, commands } = this.#proposals.depart();
+      for (const { proposalId, commands } of this.#proposals.depart()) {
         this.#core.propose(proposalId, commands);
       }
       if (this.#reads.hasNew) this.#core.read(this.#reads.depart());

@@ -1,11 +1,17 @@
 /**
- * Commands on their way to the log: all of one loop turn are one proposal to the core. A proposal is
- * remembered only while a refusal may still come; success is never reported here.
+ * Commands on their way to the log: those of one loop turn leave together, in as few proposals as the
+ * wire can carry one by one, since a follower forwards each as one message. A proposal is remembered
+ * only while a refusal may still come; success is never reported here.
  */
+import { KIB, MIB } from '../common/units.ts';
 import type { ProposalRefusal } from '../raft/types.ts';
 
 /** Commands of one turn; more than this is refused as overload before it reaches the core. */
 const TURN_COMMANDS_MAX = 10_000;
+/** Likewise their bytes: less than a link queues before it drops what comes. */
+const TURN_BYTES_MAX = 6 * MIB;
+/** Bytes of one proposal, but for a command that is larger alone: far below the limit of a message. */
+const PROPOSAL_BYTES_MAX = 512 * KIB;
 /** Proposals whose refusal can still be told apart; older ones are re-proposed by their owners anyway. */
 const REMEMBERED_MAX = 4096;
 
@@ -16,38 +22,47 @@ export interface TurnProposal {
   readonly commands: readonly Uint8Array[];
 }
 
+/** What becomes one proposal. */
+interface Parcel {
+  readonly commands: Uint8Array[];
+  readonly callbacks: Refused[];
+  bytes: number;
+}
+
 export class Proposals {
-  #commands: Uint8Array[] = [];
-  #callbacks: Refused[] = [];
+  #parcels: Parcel[] = [];
+  #turnCommands = 0;
+  #turnBytes = 0;
   readonly #remembered = new Map<number, readonly Refused[]>();
   #nextId = 1;
 
   get waiting(): boolean {
-    return this.#commands.length > 0;
+    return this.#turnCommands > 0;
   }
 
   add(command: Uint8Array, refused: Refused): void {
-    if (this.#commands.length >= TURN_COMMANDS_MAX) {
+    const bytes = command.length;
+    const isTooMuch = this.waiting && this.#turnBytes + bytes > TURN_BYTES_MAX;
+    if (isTooMuch || this.#turnCommands >= TURN_COMMANDS_MAX) {
       refused('overloaded');
       return;
     }
-    this.#commands.push(command);
-    this.#callbacks.push(refused);
+    const parcel = this.#parcelFor(bytes);
+    parcel.commands.push(command);
+    parcel.callbacks.push(refused);
+    parcel.bytes += bytes;
+    this.#turnCommands += 1;
+    this.#turnBytes += bytes;
   }
 
-  /** All commands of this turn as one proposal. */
-  depart(): TurnProposal {
-    const proposalId = this.#nextId;
-    this.#nextId += 1;
-    const commands = this.#commands;
-    this.#remembered.set(proposalId, this.#callbacks);
-    this.#commands = [];
-    this.#callbacks = [];
-    if (this.#remembered.size > REMEMBERED_MAX) {
-      const oldest = this.#remembered.keys().next().value;
-      if (oldest !== undefined) this.#remembered.delete(oldest);
-    }
-    return { proposalId, commands };
+  /** All commands of this turn, in order. */
+  depart(): readonly TurnProposal[] {
+    return this.#take().map(({ commands, callbacks }) => {
+      const proposalId = this.#nextId;
+      this.#nextId += 1;
+      this.#remember(proposalId, callbacks);
+      return { proposalId, commands };
+    });
   }
 
   /** Surely none of that proposal was appended. */
@@ -59,9 +74,31 @@ export class Proposals {
 
   /** Commands that have not left are refused: the node stops. */
   stop(): void {
-    const callbacks = this.#callbacks;
-    this.#commands = [];
-    this.#callbacks = [];
-    for (const refused of callbacks) refused('stopping');
+    for (const { callbacks } of this.#take()) {
+      for (const refused of callbacks) refused('stopping');
+    }
+  }
+
+  #parcelFor(bytes: number): Parcel {
+    const last = this.#parcels.at(-1);
+    if (last !== undefined && last.bytes + bytes <= PROPOSAL_BYTES_MAX) return last;
+    const fresh: Parcel = { commands: [], callbacks: [], bytes: 0 };
+    this.#parcels.push(fresh);
+    return fresh;
+  }
+
+  #take(): readonly Parcel[] {
+    const parcels = this.#parcels;
+    this.#parcels = [];
+    this.#turnCommands = 0;
+    this.#turnBytes = 0;
+    return parcels;
+  }
+
+  #remember(proposalId: number, callbacks: readonly Refused[]): void {
+    this.#remembered.set(proposalId, callbacks);
+    if (this.#remembered.size <= REMEMBERED_MAX) return;
+    const oldest = this.#remembered.keys().next().value;
+    if (oldest !== undefined) this.#remembered.delete(oldest);
   }
 }

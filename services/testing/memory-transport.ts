@@ -14,6 +14,8 @@ import type { Message } from '../raft/messages.ts';
 import type { ManualClock } from './manual-clock.ts';
 
 export class MemoryNetwork {
+  /** Sees every message that is sent. */
+  onSend: (message: Message) => void = () => undefined;
   readonly #clock: ManualClock;
   readonly #nodes = new Map<NodeId, TransportHandlers>();
   readonly #cut = new Set<string>();
@@ -54,6 +56,7 @@ export class MemoryNetwork {
   }
 
   #deliver(from: NodeId, message: Message): void {
+    this.onSend(message);
     if (this.#cut.has(`${from}>${message.to}`)) return;
     const target = this.#nodes.get(message.to);
     this.#clock.soon(() => {
