@@ -1,11 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { logIndex, nodeId, term } from '../common/ids.ts';
 import { seededRandom } from '../common/random.ts';
+import type { Disk } from '../disk/disk.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
 import type { Entry } from '../raft/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
+import { PowerCut } from '../testing/power-cut.ts';
 import { LogStore } from './log-store.ts';
 import { consensusMetrics } from './metrics.ts';
 
@@ -28,7 +30,7 @@ const vote = (inTerm: number, forNode: number) => ({
 });
 
 async function open(
-  disk: MemoryDisk,
+  disk: Disk,
   segmentBytes = 1 << 20,
   metrics: Metrics = createMetrics(),
   isMember = false,
@@ -462,6 +464,84 @@ describe('LogStore after faults', () => {
         release();
         await unfinished;
       }
+    }
+  });
+});
+
+describe('a vote while the log restarts behind a snapshot', () => {
+  const SNAPSHOT = point(50, 4);
+
+  /** What was called, in this order and at once; the power fails at a change of the disk. */
+  async function story(order: 'vote first' | 'restart first', cutAt: number) {
+    const disk = new MemoryDisk();
+    const store = await open(disk, 300);
+    await store.write([vote(3, 2), write(entries(1, 30, 3))]);
+    await store.close();
+    const cut = new PowerCut(disk, cutAt);
+    const again = await open(cut.disk, 300);
+    const resolved = new Set<string>();
+    const call = (name: string, done: Promise<void>): Promise<void> =>
+      done.then(
+        () => void resolved.add(name),
+        () => undefined,
+      );
+    const calls: Promise<void>[] = [];
+    const giveVote = (): void => void calls.push(call('vote', again.write([vote(5, 1)])));
+    const restart = (): void => void calls.push(call('restart', again.restart(SNAPSHOT)));
+    if (order === 'vote first') giveVote();
+    restart();
+    if (order === 'restart first') giveVote();
+    calls.push(call('entries', again.write([write([entry(51, 5)])])));
+    await Promise.all(calls);
+    return { disk, resolved, changes: cut.changes };
+  }
+
+  test.each(['vote first', 'restart first'] as const)(
+    'both take effect, whatever a power cut leaves: %s',
+    async (order) => {
+      const { changes } = await story(order, Number.POSITIVE_INFINITY);
+      const opening = (await story(order, Number.POSITIVE_INFINITY)).changes;
+      expect(opening).toBe(changes);
+      const seen = new Set<string>();
+      for (let cutAt = 1; cutAt <= changes + 1; cutAt += 1) {
+        let told: Awaited<ReturnType<typeof story>>;
+        try {
+          told = await story(order, cutAt);
+        } catch {
+          // The power failed while the log was still being opened.
+          continue;
+        }
+        const { disk, resolved } = told;
+        seen.add([...resolved].join());
+        disk.crash({ random: seededRandom(cutAt) });
+        const after = await open(disk, 300, createMetrics(), true);
+        await after.align(SNAPSHOT, true);
+        const { hardState, base, entries: kept } = after.initialState(SNAPSHOT.index);
+        const votes = resolved.has('vote') ? ['5 1'] : ['3 2', '5 1'];
+        expect(votes).toContain(`${hardState.term} ${hardState.vote}`);
+        expect([base.index, after.recovering]).toEqual([50, false]);
+        if (resolved.has('entries')) expect(kept.map(({ index }) => index)).toEqual([51]);
+      }
+      // Cuts fell before, between and behind the calls.
+      expect(seen.size).toBeGreaterThan(2);
+    },
+  );
+
+  test('the vote is in the log itself, though the segment that it was written to is gone', async () => {
+    for (const order of ['vote first', 'restart first'] as const) {
+      const { disk } = await story(order, Number.POSITIVE_INFINITY);
+      const held = await disk.list(`${FOLDER}/log`);
+      const store = await open(disk, 300, createMetrics(), true);
+      await store.align(SNAPSHOT, true);
+      for (let i = 52; i <= 70; i += 1) await store.write([write([entry(i, 5)])]);
+      await store.restart(point(80, 5));
+      await store.write([write(entries(81, 82, 5))]);
+      const left = await disk.list(`${FOLDER}/log`);
+      expect(held.filter((name) => left.includes(name))).toEqual([]);
+      disk.crash();
+      await damage(disk, 'vote', (bytes) => bytes.fill(0xff));
+      const after = await open(disk, 300, createMetrics(), true);
+      expect(after.initialState(logIndex(80)).hardState).toEqual({ term: 5, vote: 1 });
     }
   });
 });

@@ -253,6 +253,59 @@ describe('a cluster after restarts', () => {
     expect(world.machine(victim).texts).toEqual(expected(61));
   });
 
+  test.each(['while it is installed', 'after the log was restarted'])(
+    'a vote given during an install is remembered after a crash %s',
+    async (when) => {
+      const world = await worldWith(3, 5);
+      const leader = await world.leader();
+      const [victim, other] = world.followers(leader) as [number, number];
+      world.crash(victim);
+      for (let i = 3; i < 60; i += 1) {
+        await world.write(`w${i}`);
+        await world.flushAll();
+      }
+      await world.clock.advance(2000);
+      const machine = world.machine(victim);
+      const install = machine.installSnapshot.bind(machine);
+      const reached = Promise.withResolvers<undefined>();
+      const gate = Promise.withResolvers<undefined>();
+      machine.installSnapshot = async (point, chunks) => {
+        reached.resolve(undefined);
+        await gate.promise;
+        await install(point, chunks);
+      };
+      await world.start(victim);
+      await world.clock.advance(500);
+      await reached.promise;
+      const before = world.lives.get(victim)!.driver.status();
+
+      // Of two nodes that are left, the other can lead only with the vote of the one that installs.
+      world.crash(leader);
+      await world.clock.advance(1000);
+      expect(world.leaderId()).toBe(other);
+      const elected = world.lives.get(victim)!.driver.status();
+      expect(elected.term).toBeGreaterThan(before.term);
+      expect(elected.vote).toBe(other);
+
+      if (when !== 'while it is installed') {
+        gate.resolve(undefined);
+        await world.clock.advance(20);
+        expect(world.lives.get(victim)!.driver.status().baseIndex).toBeGreaterThan(20);
+      }
+      world.crash(victim);
+      // The work of the life that has ended goes nowhere.
+      machine.installSnapshot = install;
+      const { driver, recoveringAtStart } = await world.start(victim);
+      expect(recoveringAtStart).toBe(false);
+      expect(driver.status()).toMatchObject({ term: elected.term, vote: other });
+      await world.clock.advance(3000);
+      await world.write('after');
+      await world.clock.advance(1000);
+      expect(machine.texts).toEqual([...expected(60), 'after']);
+      expect(world.fatal).toEqual([]);
+    },
+  );
+
   test('a failed sync stops the node, and it comes back whole', async () => {
     const world = await worldWith(4);
     const leader = await world.leader();
