@@ -74,6 +74,10 @@ describe('a new cluster', () => {
       body: { name: 'c1', state: 'empty', clusterId: null, podUid: 'uid-of-c1', nodeId: 0 },
     });
     expect(await pods.isReady('c1')).toBe(false);
+    // Told to stop while it waits for the others, it goes as one that has nothing to lose.
+    expect(await pods.end('c2', 'SIGTERM')).toBe(0);
+    pods.start('c2');
+    await lives('c2');
     expect(await ask('c1', '/admin/bootstrap', request())).toMatchObject({
       status: 503,
       body: { code: 'PEER_UNKNOWN', detail: { peer: 'c3' } },
@@ -294,5 +298,6 @@ describe('without a quorum', () => {
     for (const name of ['c1', 'c2']) pods.start(name);
     await pods.ready();
     expect((await put(pods.http('c1'), 'stale/0', Buffer.from('yes'))).status).toBe(200);
+    for (const name of ['c3', 'v1']) expect(await pods.end(name, 'SIGTERM')).toBe(0);
   });
 });

@@ -64,6 +64,17 @@ describe('the addresses of the coordinators', () => {
     expect(lookups()).toBe(4);
   });
 
+  test('of a name that does not resolve yet are looked up often: a volume may start before it', async () => {
+    const names: Record<string, readonly string[]> = {};
+    const { clock, seen, finder } = setting(names, ['c:1']);
+    finder.start();
+    await clock.flush();
+    expect(seen).toEqual([[]]);
+    names['c:1'] = ['10.0.0.1:1'];
+    await clock.advance(500);
+    expect(seen.at(-1)).toEqual(['10.0.0.1:1']);
+  });
+
   test('of a name that does not resolve now stay what they were', async () => {
     const names: Record<string, readonly string[]> = { 'c:1': ['10.0.0.1:1'], 'd:1': [] };
     const { clock, seen, finder } = setting(names);

@@ -59,7 +59,8 @@ export class CoordinatorFinder {
     this.#running = false;
     if (this.#stopped) return;
     this.#changed(new Set([...this.#known.values()].flat()));
-    const delayMs = this.#isWhole() ? RESOLVE_EVERY_MS : RESOLVE_WHILE_MISSING_MS;
+    const isComplete = this.#names.every((name) => this.#known.has(name)) && this.#isWhole();
+    const delayMs = isComplete ? RESOLVE_EVERY_MS : RESOLVE_WHILE_MISSING_MS;
     this.#timer = this.#clock.after(delayMs, () => void this.refresh());
   }
 
