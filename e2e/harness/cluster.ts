@@ -201,7 +201,9 @@ export class Cluster {
       (child) => child.exitCode === null && child.signalCode === null,
     );
     for (const child of children) child.kill('SIGTERM');
-    for (const pid of this.#pids.values()) {
+    // `minikv local` too: it notes each death in its folder.
+    const pids = [...this.#pids.values(), ...children.flatMap(({ pid }) => pid ?? [])];
+    for (const pid of pids) {
       await waitFor(`process ${pid} ends`, STOP_TIMEOUT_MS, () => !alive(pid)).catch(() => {
         process.kill(pid, 'SIGKILL');
       });
