@@ -12,6 +12,7 @@ import {
   runClusterBench,
 } from './cluster-bench.ts';
 import { readProcesses, withFreshCluster } from './fresh-cluster.ts';
+import { metadataReport, runMetadataBench } from './metadata-bench.ts';
 import { clusterReport, errorCount, thisHost } from './report.ts';
 import { runVolumeBench, volumeReport } from './volume-bench.ts';
 
@@ -152,6 +153,29 @@ program
   .option('--dir <dir>', 'where its temporary folder is made')
   .option('--output <form>', 'text or json', readForm, 'text')
   .action(benchVolume);
+
+interface MetadataFlags {
+  readonly keys: number;
+  readonly dir?: string;
+  readonly output: 'text' | 'json';
+}
+
+async function benchMetadata(flags: MetadataFlags): Promise<void> {
+  const options = { keys: flags.keys, parent: flags.dir ?? null };
+  const result = await runMetadataBench(options, say);
+  print(flags.output, {
+    text: metadataReport(options, result),
+    json: { machine: thisHost(), settings: options, ...result },
+  });
+}
+
+program
+  .command('metadata')
+  .description("look-ups in a coordinator's metadata: absent and present keys")
+  .option('--keys <n>', 'stored', readCount(10_000, 100_000_000), 100_000)
+  .option('--dir <dir>', 'where its temporary folder is made')
+  .option('--output <form>', 'text or json', readForm, 'text')
+  .action(benchMetadata);
 
 try {
   await program.parseAsync();
