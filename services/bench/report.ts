@@ -14,15 +14,15 @@ export interface Machine {
 export const thisHost = (): Machine => ({
   cores: availableParallelism(),
   cpu: cpus()[0]?.model.trim() ?? 'unknown',
-  kernel: release(),
+  /** Two numbers of it say enough. */
+  kernel: release().split('.').slice(0, 2).join('.'),
   node: process.versions.node,
 });
 
 export const machineLine = ({ cores, cpu, kernel, node }: Machine): string =>
-  `${cores} cores (${cpu}), Linux ${kernel}, Node ${node}`.replace(
-    'Linux',
-    process.platform === 'linux' ? 'Linux' : process.platform,
-  );
+  `${cores} cores (${cpu}), ${SYSTEM} ${kernel}, Node ${node}`;
+
+const SYSTEM = process.platform === 'linux' ? 'Linux' : process.platform;
 
 /** Columns padded to their widest cell: the first to the left, figures to the right. */
 export function columns(rows: readonly (readonly string[])[]): string {
