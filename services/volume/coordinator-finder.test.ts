@@ -88,4 +88,40 @@ describe('the addresses of the coordinators', () => {
     await clock.advance(20_000);
     expect(seen).toHaveLength(2);
   });
+
+  test('are looked up five seconds after the last look, whatever caused it', async () => {
+    const { clock, finder, lookups } = setting({ 'c:1': ['10.0.0.1:1'] });
+    finder.start();
+    await clock.advance(3000);
+    await finder.refresh();
+    await clock.advance(4900);
+    expect(lookups()).toBe(2);
+    await clock.advance(200);
+    expect(lookups()).toBe(3);
+    finder.stop();
+  });
+
+  test('are looked up once at a time, and an answer after a stop is nothing', async () => {
+    const clock = new ManualClock();
+    const slow = Promise.withResolvers<readonly string[]>();
+    const seen: string[][] = [];
+    let lookups = 0;
+    const resolve = (): Promise<readonly string[]> => {
+      lookups += 1;
+      return slow.promise;
+    };
+    const changed = (addresses: ReadonlySet<string>): void => void seen.push([...addresses]);
+    const finder = new CoordinatorFinder(
+      { clock, resolve },
+      { names: ['c:1'], changed, isWhole: () => true },
+    );
+    finder.start();
+    void finder.refresh();
+    await clock.flush();
+    expect(lookups).toBe(1);
+    finder.stop();
+    slow.resolve(['10.0.0.1:1']);
+    await clock.advance(60_000);
+    expect([seen, lookups]).toEqual([[], 1]);
+  });
 });

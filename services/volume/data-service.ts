@@ -134,7 +134,7 @@ class DataStream implements StreamEvents<DataRequests> {
       'data stream refused',
     );
     this.#closed = true;
-    this.#outgoing.close();
+    this.#outgoing.close(error);
   }
 }
 

@@ -8,16 +8,14 @@ import type { Clock } from '../common/clock.ts';
 import { withDeadline } from '../common/clock.ts';
 import { isErrorCode, KvError } from '../common/errors.ts';
 import type { CopyId } from '../common/ids.ts';
-import type { Random } from '../common/random.ts';
 import { Semaphore } from '../common/semaphore.ts';
 import { SECOND_MS } from '../common/units.ts';
 import type { Hello } from '../rpc/generated/common.ts';
 import type { DataReplies, DataReply, DataRequests } from '../rpc/generated/volume.ts';
-import { openLink } from '../rpc/link.ts';
+import type { LinkOptions } from '../rpc/link.ts';
 import { DATA_STREAM } from '../rpc/streams.ts';
-import { type Outgoing, RPC_LIMITS, type StreamEvents } from '../rpc/types.ts';
+import { type Link, type Outgoing, RPC_LIMITS, type StreamEvents } from '../rpc/types.ts';
 import type { StorageEngine } from '../storage/types.ts';
-import type { Logger } from '../telemetry/logger.ts';
 import type { Puller, PullOrder } from './participant.ts';
 
 const PULLS_MAX = 4;
@@ -27,8 +25,8 @@ const CHUNK_TIMEOUT_MS = 5 * SECOND_MS;
 
 export interface PullerParts {
   readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
+  /** `openLink` of rpc/link.ts, or a stand-in. */
+  readonly openLink: (options: LinkOptions<DataRequests, DataReplies>) => Link;
   readonly engine: StorageEngine;
   readonly hello: () => Hello;
   /** host:port of a disk's data stream; undefined where the roster has none. */
@@ -95,22 +93,19 @@ export class VolumePuller implements Puller {
   }
 
   #connect(address: string, disk: number): Promise<Source> {
-    const { clock, random, logger, hello } = this.#parts;
-    let link: { close(): void } | null = null;
+    const { clock, hello, openLink } = this.#parts;
+    let link: Link | null = null;
     const opened = new Promise<Source>((resolve) => {
-      link = openLink<DataRequests, DataReplies>(
-        { clock, random, logger },
-        {
-          method: DATA_STREAM,
-          address: () => address,
-          onOpen: (outgoing) => {
-            const source = new Source(clock, outgoing, () => link?.close());
-            outgoing.send({ hello: { ...hello(), to: disk }, requests: [] });
-            resolve(source);
-            return source;
-          },
+      link = openLink({
+        method: DATA_STREAM,
+        address: () => address,
+        onOpen: (outgoing) => {
+          const source = new Source(clock, outgoing, () => link?.close());
+          outgoing.send({ hello: { ...hello(), to: disk }, requests: [] });
+          resolve(source);
+          return source;
         },
-      );
+      });
     });
     return withDeadline(clock, opened, CONNECT_TIMEOUT_MS, () => {
       link?.close();
@@ -125,6 +120,7 @@ class Source implements StreamEvents<DataReplies> {
   readonly #outgoing: Outgoing<DataRequests>;
   readonly #closeLink: () => void;
   #nextId = 1;
+  #lost: KvError | null = null;
   #waiting: { resolve: (reply: DataReply) => void; reject: (error: Error) => void } | null = null;
 
   constructor(clock: Clock, outgoing: Outgoing<DataRequests>, closeLink: () => void) {
@@ -141,11 +137,14 @@ class Source implements StreamEvents<DataReplies> {
   }
 
   onClosed(reason: Error): void {
-    this.#waiting?.reject(new KvError('UNAVAILABLE', 'the source closed', { cause: reason }));
+    this.#lost = new KvError('UNAVAILABLE', 'the source closed', { cause: reason });
+    this.#waiting?.reject(this.#lost);
     this.#waiting = null;
   }
 
   async fetch(copy: CopyId, offset: number, length: number): Promise<Uint8Array> {
+    // Between two fetches, or while the last piece was being written.
+    if (this.#lost !== null) throw this.#lost;
     const requestId = this.#nextId;
     this.#nextId += 1;
     const answered = new Promise<DataReply>((resolve, reject) => {

@@ -351,18 +351,15 @@ export class Registration {
   }
 
   async #registered(answer: Registered): Promise<void> {
-    if (!isHex32(answer.clusterId)) return;
+    if (this.#stopped || !isHex32(answer.clusterId)) return;
     const cluster = clusterId(answer.clusterId);
-    if (this.#clusterId !== null && this.#clusterId !== cluster) {
-      this.#parts.onFatal(
-        new KvError(
-          'IDENTITY_MISMATCH',
-          `registered with cluster ${cluster}, not ${this.#clusterId}`,
-        ),
-      );
+    const disk = diskId(answer.disk);
+    if (!this.#isOurs(cluster, disk)) {
+      const ours = `disk ${this.#disk} of cluster ${this.#clusterId ?? 'none'}`;
+      const message = `registered as disk ${disk} of cluster ${cluster}, not ${ours}`;
+      this.#parts.onFatal(new KvError('IDENTITY_MISMATCH', message));
       return;
     }
-    const disk = diskId(answer.disk);
     if (this.#disk === 0) {
       // Durable before the first vote: a folder must never be given a second number.
       await this.#parts.remember(cluster, disk);
@@ -377,6 +374,12 @@ export class Registration {
     this.#registering = null;
     this.#parts.logger.info({ disk, session: answer.session }, 'registered');
     this.#pulse();
+  }
+
+  /** A folder keeps cluster and number of its first registration for ever. */
+  #isOurs(cluster: ClusterId, disk: DiskId): boolean {
+    if (this.#clusterId !== null && this.#clusterId !== cluster) return false;
+    return this.#disk === 0 || this.#disk === disk;
   }
 
   #superseded(newer: number): void {

@@ -244,7 +244,13 @@ export class Volume {
       clock,
       logger,
       engine,
-      puller: new VolumePuller({ clock, random, logger, engine, hello, addressOf }),
+      puller: new VolumePuller({
+        clock,
+        engine,
+        hello,
+        addressOf,
+        openLink: (link) => openLink({ clock, random, logger }, link),
+      }),
       session: () => ({
         disk: registration.disk,
         session: registration.session,
