@@ -3,6 +3,7 @@
  * needed, where a new one for each message would grow from nothing and be copied at each step.
  */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { MIB } from '../common/units.ts';
 import { asBuffer } from './buffers.ts';
 import { type MessageFns, RaftFrame, RaftService } from './generated/raft.ts';
 import { DataReplies, DataRequests, VolumeService } from './generated/volume.ts';
@@ -22,16 +23,16 @@ export const RAFT_STREAM = {
 };
 
 /** Room that a writer may keep after an unusually large message. */
-const KEPT_BYTES = 2 * 1024 * 1024;
+const KEPT_BYTES = 2 * MIB;
 
 function serializer<T>(type: Pick<MessageFns<T>, 'encode'>): (message: T) => Buffer {
-  let writer = new BinaryWriter();
+  let kept: BinaryWriter | null = null;
   return (message) => {
-    const lent = writer;
+    const writer = kept ?? new BinaryWriter();
     // A message that cannot be encoded leaves its writer half full: that one is not used again.
-    writer = new BinaryWriter();
-    const bytes = type.encode(message, lent).finish();
-    if (bytes.length <= KEPT_BYTES) writer = lent;
+    kept = null;
+    const bytes = type.encode(message, writer).finish();
+    if (bytes.length <= KEPT_BYTES) kept = writer;
     return asBuffer(bytes);
   };
 }

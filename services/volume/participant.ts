@@ -246,7 +246,7 @@ async function fetchRange(parts: ParticipantParts, request: FetchRequest): Promi
       return {
         $case: 'chunk',
         value: {
-          data: bufferOf(result.data),
+          data: result.data,
           sizeBytes: result.sizeBytes,
           crc: crc32(result.data),
         },
@@ -300,7 +300,7 @@ function rowOf(info: CopyInfo) {
     copyId: Buffer.from(info.copyId, 'hex'),
     state: STATE_NUMBERS[info.state],
     txnId: Buffer.from(info.txnId, 'hex'),
-    owner: bufferOf(info.owner),
+    owner: info.owner,
     sizeBytes: info.sizeBytes,
     sound: info.sound,
   };
@@ -335,8 +335,5 @@ function digestOfWire(bytes: Uint8Array) {
   if (bytes.length !== 32) throw invalid('a digest has 32 bytes');
   return digest(hexOf(bytes));
 }
-
-const bufferOf = (bytes: Uint8Array): Buffer =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 const invalid = (message: string): KvError => new KvError('INVALID_ARGUMENT', message);

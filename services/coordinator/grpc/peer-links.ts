@@ -15,7 +15,6 @@ import type {
 } from '../../consensus/transport.ts';
 import { STATE_FORMAT } from '../../metadata/digest.ts';
 import type { Message } from '../../raft/messages.ts';
-import { asBuffer } from '../../rpc/buffers.ts';
 import type { Hello } from '../../rpc/generated/common.ts';
 import {
   type RaftFrame,
@@ -142,7 +141,7 @@ export class PeerLinks implements Transport, StateExchange {
       totalBytes,
       fileCrc,
       offset,
-      data: asBuffer(chunk.data),
+      data: chunk.data,
     };
     try {
       return await callUnary(RaftService.sendSnapshotChunk, address, request, CHUNK_TIMEOUT_MS);

@@ -7,7 +7,6 @@ import { KvError } from '../../common/errors.ts';
 import { type LogIndex, logIndex, type NodeId, nodeId, type Term, term } from '../../common/ids.ts';
 import type { Envelope, Message } from '../../raft/messages.ts';
 import type { Entry, LogPoint, ProposalRefusal } from '../../raft/types.ts';
-import { asBuffer } from '../../rpc/buffers.ts';
 import type { RaftEntry, RaftMessage } from '../../rpc/generated/raft.ts';
 
 const KINDS = [
@@ -130,7 +129,7 @@ const FIELDS: {
   'timeout-now': () => ({}),
   propose: ({ proposalId, commands }) => ({
     requestId: proposalId,
-    commands: commands.map(asBuffer),
+    commands: [...commands],
   }),
   'propose-refused': ({ proposalId, reason }) => ({
     requestId: proposalId,
@@ -153,7 +152,7 @@ const encodeEntry = ({ index, term, kind, data }: Entry): RaftEntry => ({
   index,
   term,
   kind: kind === 'command' ? 1 : 0,
-  data: asBuffer(data),
+  data,
 });
 
 const DECODERS: {
