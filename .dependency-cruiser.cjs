@@ -33,12 +33,26 @@ const rooms = {
   cli: ['common', 'api', 'client'],
 };
 
+/** The operator's rooms: which of each other and which of the services' rooms they may import. */
+const operatorRooms = {
+  api: { services: ['common'] },
+  desired: { operator: ['api'], services: ['common'] },
+  plan: { operator: ['api', 'desired'], services: ['common'] },
+  kube: { services: ['common', 'telemetry'] },
+  admin: { services: ['common', 'api', 'client'] },
+  reconcile: {
+    operator: ['api', 'desired', 'plan', 'kube', 'admin'],
+    services: ['common', 'telemetry'],
+  },
+};
+
 /** Packages and built-ins with one owner: [pattern, rooms that may import it]. */
 const owners = [
   ['^(node:)?(crypto|zlib)$|node_modules/blake3', ['common']],
   ['^(node:)?fs(/promises)?$', ['disk', 'cli']],
   ['^(node:)?sqlite$', ['disk']],
   ['node_modules/zod', ['config', 'api']],
+  ['node_modules/(@kubernetes/client-node|yaml)/', []],
   ['node_modules/(pino|prom-client|@opentelemetry)/', ['telemetry']],
   ['node_modules/@grpc/', ['rpc']],
   ['node_modules/undici/', ['client']],
@@ -46,7 +60,7 @@ const owners = [
   ['node_modules/express/|^(node:)?http$', ['coordinator', 'volume', 'operator']],
   ['node_modules/(ink|react)/', ['cli']],
 ];
-const PURE = 'raft|placement|two-phase-commit|metadata';
+const PURE = 'services/(raft|placement|two-phase-commit|metadata)|operator/(desired|plan)';
 const test = '(\\.test\\.ts$|/testing/|/sim/|/bench/|^e2e/)';
 
 module.exports = {
@@ -76,6 +90,23 @@ module.exports = {
         pathNot: `^services/(${[room, ...allowed].join('|')})/`,
       },
     })),
+    ...Object.entries(operatorRooms).map(([room, { operator = [], services }]) => ({
+      name: `operator-${room}`,
+      comment: `operator/${room} may import only: ${[...operator, ...services].join(', ')}`,
+      severity: 'error',
+      from: { path: `^operator/${room}/`, pathNot: test },
+      to: {
+        path: '^(services|operator|e2e)/',
+        pathNot: `^(operator/(${[room, ...operator].join('|')})|services/(${services.join('|')}))/`,
+      },
+    })),
+    ...Object.entries({ '@kubernetes/client-node': 'kube', zod: 'api' }).map(([name, room]) => ({
+      name: `operator-owner-${room}`,
+      comment: `in the operator ${name} belongs to operator/${room}`,
+      severity: 'error',
+      from: { path: '^operator/', pathNot: `${test}|^operator/${room}/` },
+      to: { path: `node_modules/${name}/` },
+    })),
     ...owners.map(([pattern, allowed], i) => ({
       name: `owner-${i}`,
       comment: `${pattern} belongs to ${allowed.join(', ')}`,
@@ -87,8 +118,8 @@ module.exports = {
       name: 'pure-rooms',
       comment: 'No Node built-in and no package in a pure room.',
       severity: 'error',
-      from: { path: `^services/(${PURE})/`, pathNot: test },
-      to: { pathNot: '^services/', dependencyTypesNot: ['local'] },
+      from: { path: `^(${PURE})/`, pathNot: test },
+      to: { pathNot: '^(services|operator)/', dependencyTypesNot: ['local'] },
     },
     {
       name: 'engine-door',

@@ -84,6 +84,8 @@ export default tseslint.config(
       'services/placement/**',
       'services/two-phase-commit/**',
       'services/metadata/**',
+      'operator/desired/**',
+      'operator/plan/**',
     ],
     ignores: tests,
     rules: {
