@@ -24,6 +24,7 @@ const timers = ['setTimeout', 'setInterval', 'setImmediate'];
 const tests = [
   '**/*.test.ts',
   'services/testing/**',
+  'operator/*/testing/**',
   'services/sim/**',
   'services/bench/**',
   'e2e/**',
@@ -73,6 +74,7 @@ export default tseslint.config(
       '**/*codec.ts',
       '**/*.test.ts',
       'services/testing/**',
+      'operator/*/testing/**',
       'e2e/**',
       'services/bench/**',
     ],

@@ -1,4 +1,4 @@
-/** docs/metrics.md has one row for each metric that a service makes, and none for any other. */
+/** docs/metrics.md has one row for each metric that a process makes, and none for any other. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
@@ -6,20 +6,25 @@ import { LOG_DAMAGE_KINDS } from '../consensus/damage.ts';
 import { METADATA_DAMAGE_KINDS } from '../coordinator/metadata-damage.ts';
 import { DAMAGE_KINDS } from '../storage/metrics.ts';
 
-const SERVICES = join(import.meta.dirname, '..');
-const page = readFileSync(join(SERVICES, '../docs/metrics.md'), 'utf8');
+const ROOT = join(import.meta.dirname, '../..');
+const page = readFileSync(join(ROOT, 'docs/metrics.md'), 'utf8');
 const rows = [...page.matchAll(/^\| `(minikv_[a-z0-9_]+)` \| (counter|gauge|histogram) \|/gm)];
 
 /** Names as they stand in the sources: a literal is the only way in which one is made. */
 function namesInSources(): string[] {
   const names = new Set<string>();
-  for (const path of readdirSync(SERVICES, { recursive: true, encoding: 'utf8' })) {
-    if (!path.endsWith('.ts') || path.endsWith('.test.ts') || path.startsWith('testing')) continue;
-    const text = readFileSync(join(SERVICES, path), 'utf8');
+  for (const path of ['services', 'operator'].flatMap(filesIn)) {
+    if (!path.endsWith('.ts') || path.endsWith('.test.ts') || path.includes('testing/')) continue;
+    const text = readFileSync(path, 'utf8');
     for (const [, name = ''] of text.matchAll(/'(minikv_[a-z0-9_]+)'/g)) names.add(name);
   }
   return [...names].toSorted();
 }
+
+const filesIn = (folder: string): string[] =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) =>
+    join(ROOT, folder, path),
+  );
 
 test('every metric has a row, and no row is left over', () => {
   const documented = rows.map(([, name]) => name ?? '');
