@@ -7,7 +7,8 @@ import { z } from 'zod';
 import { ruled } from './rules.ts';
 
 const MEMBERS_MAX = 100;
-const TEXT_MAX = 1024;
+/** As of Kubernetes' own conditions: a server's sentence may be long. */
+const MESSAGE_MAX = 32_768;
 const NAME_MAX = 253;
 
 const count = () => z.int().min(0);
@@ -80,9 +81,13 @@ export const conditionSchema = z
     type: text(316).describe('What it is about.'),
     status: z.enum(['True', 'False', 'Unknown']).describe('Whether it is so.'),
     observedGeneration: count().optional().describe('Generation of the spec it was judged for.'),
-    lastTransitionTime: z.iso.datetime({ offset: true }).describe('When status became what it is.'),
+    lastTransitionTime: z
+      .string()
+      .max(64)
+      .meta({ format: 'date-time' })
+      .describe('When status became what it is.'),
     reason: text().min(1).describe('Why, in one word.'),
-    message: text(TEXT_MAX).describe('Why, in a sentence, and what to do.'),
+    message: text(MESSAGE_MAX).describe('Why, in a sentence, and what to do.'),
   })
   .describe('One condition.');
 
