@@ -36,6 +36,7 @@ const rooms = {
 /** The operator's rooms: which of each other and which of the services' rooms they may import. */
 const operatorRooms = {
   api: { services: ['common'] },
+  manifests: { operator: ['api'], services: ['common'] },
   desired: { operator: ['api'], services: ['common'] },
   plan: { operator: ['api', 'desired'], services: ['common'] },
   kube: { services: ['common', 'telemetry'] },
