@@ -1,4 +1,5 @@
 /** The command line against a server over real HTTP: words, exit codes, output and whole trees. */
+
 import { execFileSync } from 'node:child_process';
 import {
   mkdirSync,
@@ -14,6 +15,7 @@ import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { KvError } from '../common/errors.ts';
+import { VERSION } from '../common/version.ts';
 import { FakeKvServer, refuse } from '../testing/kv-server.ts';
 import { type LocalRequest, runProgram } from './program.ts';
 
@@ -164,6 +166,10 @@ describe('exit codes', () => {
     expect(bad.err).toContain('MINIKV_COORDINATOR: nope is not a URL');
     const env = { MINIKV_COORDINATOR: `http://127.0.0.1:1,${server.url.origin}` };
     expect((await runBare(['list'], { env })).code).toBe(0);
+  });
+
+  test('0 for the version, which is all that it prints', async () => {
+    expect(await runBare(['--version'])).toMatchObject({ code: 0, out: `${VERSION}\n` });
   });
 
   test('0 for help, with examples for every command', async () => {

@@ -7,6 +7,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { AdminClient } from '../client/admin-client.ts';
 import { KvClient } from '../client/kv-client.ts';
 import { asError } from '../common/errors.ts';
+import { VERSION } from '../common/version.ts';
 import { exportTree } from './commands/export.ts';
 import { importTree } from './commands/import.ts';
 import { showStatus } from './commands/status.ts';
@@ -64,6 +65,7 @@ interface Outcome {
 function buildProgram(terminal: Terminal, runLocal: RunLocal, outcome: Outcome): Command {
   const program = new Command('minikv')
     .description('A replicated store for keys and values.')
+    .version(VERSION, '--version', 'print the version')
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({

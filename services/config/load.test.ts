@@ -1,4 +1,5 @@
 /** Settings: who wins, what is refused and by which words, and what may change while running. */
+import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { KvError } from '../common/errors.ts';
@@ -297,6 +298,17 @@ describe('commands', () => {
     if (help.kind !== 'print') throw new Error('should print');
     for (const { name } of settings) expect(help.text).toContain(`${flagOf(name)} `);
     expect(help.text).toContain('Examples:');
+  });
+
+  test('--version needs no valid settings either', async () => {
+    const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+    expect(await readVolumeCommand(inputs(['--version']))).toEqual({
+      kind: 'print',
+      text: version,
+    });
+    expect(await readCoordinatorCommand(inputs(['serve', '--version']))).toMatchObject({
+      text: version,
+    });
   });
 
   test('else it serves', async () => {

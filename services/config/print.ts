@@ -32,6 +32,7 @@ export function helpText<S extends z.ZodObject, O>(role: Role<S, O>): string {
 const COMMAND_ROWS = [
   ['  --print-config', 'print each setting and where it came from, then exit'],
   ['  --output text|json', 'how --print-config prints'],
+  ['  --version', 'print the version'],
   ['  --help', 'print this'],
 ];
 

@@ -20,18 +20,21 @@ export interface Reading {
 
 export interface Arguments extends Reading {
   readonly help: boolean;
+  readonly version: boolean;
   readonly printConfig: boolean;
   readonly output: 'text' | 'json';
 }
 
 const HELP = '--help';
+const VERSION = '--version';
 const PRINT_CONFIG = '--print-config';
 const OUTPUT = '--output';
+const SWITCHES: ReadonlySet<string> = new Set([HELP, VERSION, PRINT_CONFIG]);
 
 /** Flags as `--name value` or `--name=value`, each once. */
 export function readArguments(argv: readonly string[], fields: readonly NamedField[]): Arguments {
   const names = new Map(fields.map(({ name }) => [flagOf(name), name]));
-  const known = new Set([HELP, PRINT_CONFIG, OUTPUT, ...names.keys()]);
+  const known = new Set([HELP, VERSION, PRINT_CONFIG, OUTPUT, ...names.keys()]);
   const given = new Map<string, Given>();
   const problems: string[] = [];
   const texts = new Map<string, string>();
@@ -49,6 +52,7 @@ export function readArguments(argv: readonly string[], fields: readonly NamedFie
     given,
     problems,
     help: texts.has(HELP),
+    version: texts.has(VERSION),
     printConfig: texts.has(PRINT_CONFIG),
     output: output === 'json' ? 'json' : 'text',
   };
@@ -66,7 +70,7 @@ function splitArguments(argv: readonly string[]): readonly Argument[] {
   const found: Argument[] = [];
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
     const equals = word.indexOf('=');
-    if (word === HELP || word === PRINT_CONFIG) found.push({ flag: word, text: '' });
+    if (SWITCHES.has(word)) found.push({ flag: word, text: '' });
     else if (!word.startsWith('--')) found.push({ flag: word, text: undefined });
     else if (equals > 0) found.push({ flag: word.slice(0, equals), text: word.slice(equals + 1) });
     else

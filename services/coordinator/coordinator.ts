@@ -8,6 +8,7 @@ import { KvError } from '../common/errors.ts';
 import { clusterId, nodeId } from '../common/ids.ts';
 import type { Random } from '../common/random.ts';
 import { SECOND_MS } from '../common/units.ts';
+import { VERSION } from '../common/version.ts';
 import type { CoordinatorOptions } from '../config/options.ts';
 import { NodeFolder } from '../consensus/node-folder.ts';
 import type { Identity } from '../consensus/transport.ts';
@@ -17,7 +18,6 @@ import { RegistryService as RegistryMethods } from '../rpc/generated/registry.ts
 import type { Introduction } from '../rpc/hello.ts';
 import { bidi, startRpcServer } from '../rpc/server.ts';
 import type { Outgoing, RpcServer, StreamEvents } from '../rpc/types.ts';
-import { VERSION } from '../telemetry/build-info.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { CoordinatorAdmin } from './admin.ts';

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --initial-old-space-size=96
 // The coordinator process: settings, signals, exit codes. Everything else is in coordinator.ts.
 import { systemClock } from '../common/clock.ts';
 import { asError } from '../common/errors.ts';
