@@ -77,6 +77,7 @@ export default tseslint.config(
       'operator/*/testing/**',
       'e2e/**',
       'services/bench/**',
+      'image/**',
     ],
     rules: { '@typescript-eslint/consistent-type-assertions': 'off' },
   },
