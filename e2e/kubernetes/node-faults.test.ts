@@ -1,0 +1,62 @@
+/**
+ * Nodes that fail and come back: what a story may do to one, and what is then to be seen. Skipped on
+ * clusters that have no switch for it.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { V1Pod } from '@kubernetes/client-node';
+import { Namespace } from './harness/namespace.ts';
+import { nodeFaults } from './harness/node-faults.ts';
+import { nodeIsReady } from './harness/nodes.ts';
+import { probePod } from './harness/probe-pod.ts';
+
+const POD_START_MS = 60_000;
+const MISSED_MS = 60_000;
+
+const faults = nodeFaults();
+
+(faults === undefined ? describe.skip : describe)('a node', () => {
+  let namespace: Namespace;
+  let node: string;
+
+  beforeAll(async () => {
+    namespace = await Namespace.create('node-faults');
+    await namespace.apply(probePod('probe'));
+    await namespace.condition('pod/probe', 'Ready', POD_START_MS);
+    node = (await namespace.get<V1Pod>('pod', 'probe')).spec?.nodeName ?? '';
+  });
+
+  afterAll(async () => {
+    await faults?.join(node);
+    await faults?.powerOn(node);
+    await namespace.close();
+  });
+
+  test('is missed when its cable is pulled, and its pod runs on', async () => {
+    const first = (await namespace.get<V1Pod>('pod', 'probe')).status;
+    await faults?.cut(node);
+    await namespace.waitFor(`${node} to be missed`, MISSED_MS, async () => {
+      return !(await nodeIsReady(node));
+    });
+    await faults?.join(node);
+    await namespace.condition(`node/${node}`, 'Ready', MISSED_MS);
+    await namespace.condition('pod/probe', 'Ready', POD_START_MS);
+    const { status } = await namespace.get<V1Pod>('pod', 'probe');
+    expect(status?.containerStatuses?.[0]?.containerID).toBe(
+      first?.containerStatuses?.[0]?.containerID,
+    );
+  });
+
+  test('is missed after a power cut, and comes back with its pod', async () => {
+    await faults?.powerOff(node);
+    await namespace.waitFor(`${node} to be missed`, MISSED_MS, async () => {
+      return !(await nodeIsReady(node));
+    });
+    await faults?.powerOn(node);
+    await namespace.waitFor('the pod to be started again', POD_START_MS, async () => {
+      const { status } = await namespace.get<V1Pod>('pod', 'probe');
+      const [container] = status?.containerStatuses ?? [];
+      return container?.restartCount === 1 && container.ready;
+    });
+    expect(await namespace.exec('probe', ['id', '-u'])).toBe('1000\n');
+  });
+});
