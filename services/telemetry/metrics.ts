@@ -18,11 +18,16 @@ export interface HistogramMetric {
   observe(value: number, labels?: Labels): void;
 }
 
+/** Label values and what is measured for each. */
+export type SampleRead = () => Iterable<readonly [string, number]>;
+
 export interface Metrics {
   counter(name: string, help: string, labels?: readonly string[]): CounterMetric;
   gauge(name: string, help: string, labels?: readonly string[]): GaugeMetric;
   /** A gauge that is read at each scrape. */
   sampled(name: string, help: string, read: () => number): void;
+  /** The same for several values, told apart by one label. */
+  sampledBy(name: string, help: string, label: string, read: SampleRead): void;
   histogram(
     name: string,
     help: string,
@@ -58,6 +63,18 @@ export function createMetrics(): Metrics {
         registers,
         collect() {
           this.set(read());
+        },
+      });
+    },
+    sampledBy(name, help, label, read) {
+      new Gauge({
+        name,
+        help,
+        registers,
+        labelNames: [label],
+        collect() {
+          this.reset();
+          for (const [value, measured] of read()) this.set({ [label]: value }, measured);
         },
       });
     },

@@ -14,7 +14,7 @@ import { MemoryDisk } from '../disk/memory-disk.ts';
 import { openEngine } from '../storage/engine.ts';
 import type { EngineOptions, ReadResult, StageEnd, StorageEngine } from '../storage/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
-import type { Labels, Metrics } from '../telemetry/metrics.ts';
+import type { Labels, Metrics, SampleRead } from '../telemetry/metrics.ts';
 
 export const TXN: TxnId = txnId('00000000000100000000000000000001');
 
@@ -68,6 +68,7 @@ export class CountingMetrics implements Metrics {
   readonly contentType = 'text/plain';
   readonly #values = new Map<string, number>();
   readonly #samples = new Map<string, () => number>();
+  readonly #samplesBy = new Map<string, () => string[]>();
 
   counter(name: string) {
     return {
@@ -90,6 +91,12 @@ export class CountingMetrics implements Metrics {
     this.#samples.set(name, read);
   }
 
+  sampledBy(name: string, _help: string, label: string, read: SampleRead): void {
+    const lines = (): string[] =>
+      [...read()].map(([value, measured]) => `${name}${textOf({ [label]: value })} ${measured}`);
+    this.#samplesBy.set(name, lines);
+  }
+
   histogram() {
     return { observe: () => undefined };
   }
@@ -97,6 +104,7 @@ export class CountingMetrics implements Metrics {
   print(): Promise<string> {
     const lines = [...this.#values].map(([key, value]) => `${key} ${value}`);
     for (const [name, read] of this.#samples) lines.push(`${name} ${read()}`);
+    for (const read of this.#samplesBy.values()) lines.push(...read());
     return Promise.resolve(lines.join('\n'));
   }
 }

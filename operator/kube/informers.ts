@@ -1,0 +1,79 @@
+/**
+ * One view of several kinds over the namespaces that are watched: a reflector for each kind and namespace,
+ * or for each kind over all namespaces.
+ */
+import { type Change, Reflector, type ReflectorComponents } from './reflector.ts';
+import type { Kind, KubeObject, ObjectKey } from './types.ts';
+
+export interface WatchedKind {
+  readonly kind: Kind;
+  readonly labelSelector?: string;
+}
+
+export interface InformersOptions {
+  readonly kinds: readonly WatchedKind[];
+  /** Empty: all. */
+  readonly namespaces: readonly string[];
+}
+
+export interface InformersComponents extends Omit<ReflectorComponents, 'onChange'> {
+  readonly onChange: (kind: Kind, change: Change) => void;
+}
+
+export class Informers {
+  readonly #reflectors = new Map<Kind, ReadonlyMap<string, Reflector>>();
+
+  constructor(parts: InformersComponents, { kinds, namespaces }: InformersOptions) {
+    for (const { kind, ...selection } of kinds) {
+      const onChange = (change: Change): void => parts.onChange(kind, change);
+      const make = (namespace: Partial<ObjectKey>): Reflector =>
+        new Reflector({ ...parts, onChange }, { kind, selection: { ...selection, ...namespace } });
+      const own = namespaces.map((namespace) => [namespace, make({ namespace })] as const);
+      this.#reflectors.set(kind, new Map(own.length > 0 ? own : [[ALL, make({})]]));
+    }
+    parts.metrics.sampleAges(() =>
+      [...this.#reflectors].map(([kind, each]) => [kind.kind, oldest([...each.values()]) / 1000]),
+    );
+  }
+
+  /** The object as last seen, or null; null means nothing before `hasSynced`. */
+  get(kind: Kind, key: ObjectKey): KubeObject | null {
+    return this.#reflector(kind, key.namespace ?? ALL)?.store.get(key) ?? null;
+  }
+
+  list(kind: Kind, namespace: string): readonly KubeObject[] {
+    return this.#reflector(kind, namespace)?.store.list(namespace) ?? [];
+  }
+
+  get hasSynced(): boolean {
+    return this.#all().every((reflector) => reflector.hasSynced);
+  }
+
+  /** How long the most silent of all watches has said nothing, in milliseconds. */
+  get silentMs(): number {
+    return oldest(this.#all());
+  }
+
+  start(): void {
+    for (const reflector of this.#all()) reflector.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#all().map((reflector) => reflector.stop()));
+  }
+
+  #reflector(kind: Kind, namespace: string): Reflector | undefined {
+    const each = this.#reflectors.get(kind);
+    return each?.get(namespace) ?? each?.get(ALL);
+  }
+
+  #all(): readonly Reflector[] {
+    return [...this.#reflectors.values()].flatMap((each) => [...each.values()]);
+  }
+}
+
+/** Stands for all namespaces; no namespace is called so. */
+const ALL = '';
+
+const oldest = (reflectors: readonly Reflector[]): number =>
+  Math.max(0, ...reflectors.map(({ silentMs }) => silentMs));
