@@ -85,3 +85,7 @@ export const coordinatorAddress = (place: Place, ordinal: number): string => {
   const pod = podName(place.name, 'coordinator', ordinal);
   return `${podHost(place, 'coordinator', pod)}:${PORTS.coordinator.grpc}`;
 };
+
+/** Where clients connect. */
+export const endpointOf = ({ name, namespace }: Place): string =>
+  `${name}.${namespace}.svc:${PORTS.coordinator.http}`;

@@ -1,0 +1,142 @@
+/** The conditions that say what the operator is about, and what keeps it from it. */
+import type { ConditionFinding } from '../api/conditions.ts';
+import type { Findings } from './findings.ts';
+import type { Blocked } from './gates.ts';
+import { ABSENCE_MS_MAX, namesOf } from './pods.ts';
+import type { PodFacts, Snapshot } from './types.ts';
+
+export function progressing(s: Snapshot, f: Findings): ConditionFinding<'Progressing'> {
+  const type = 'Progressing';
+  const moving = hindrance(f) ?? creation(s, f) ?? rolling(s, f) ?? scaling(s, f);
+  return moving ?? { type, status: 'False', reason: 'Settled', message: 'all is as asked for' };
+}
+
+function hindrance({ identity, objects }: Findings): ConditionFinding<'Progressing'> | null {
+  const type = 'Progressing';
+  if (identity.kind === 'waiting') {
+    const message = `waiting for old objects to go: ${identity.objects.join(', ')}`;
+    return { type, status: 'False', reason: 'WaitingForOldObjects', message };
+  }
+  if (objects.overlayProblems.length > 0) {
+    const message = objects.overlayProblems.join('; ');
+    return { type, status: 'False', reason: 'OverlayRejected', message };
+  }
+  if (objects.refused.length === 0) return null;
+  const message = objects.refused.join('; ');
+  return { type, status: 'False', reason: 'ApplyRejected', message };
+}
+
+type Move = 'Creating' | 'RollingVolumes' | 'RollingCoordinators' | 'ScalingOut';
+
+const moves = (reason: Move, message: string): ConditionFinding<'Progressing'> => ({
+  type: 'Progressing',
+  status: 'True',
+  reason,
+  message,
+});
+
+const creation = (s: Snapshot, f: Findings): ConditionFinding<'Progressing'> | null =>
+  isCreating(s) ? moves('Creating', f.open ?? 'the cluster is being formed') : null;
+
+function rolling(s: Snapshot, f: Findings): ConditionFinding<'Progressing'> | null {
+  const { volume, coordinator } = f.roll.outdated;
+  if (volume > 0) return moves('RollingVolumes', wait(f, `${volume} volumes to go`));
+  if (coordinator > 0) {
+    return moves('RollingCoordinators', wait(f, `${coordinator} coordinators to go`));
+  }
+  const before = s.cr.status.conditions.Progressing?.reason;
+  const wasRolling = before === 'RollingVolumes' || before === 'RollingCoordinators';
+  // The last pod of a roll is of the new template and not back yet.
+  return wasRolling && f.open !== null ? moves(before, f.open) : null;
+}
+
+function scaling(s: Snapshot, f: Findings): ConditionFinding<'Progressing'> | null {
+  const unborn = unregistered(s, f);
+  return unborn.length === 0 ? null : moves('ScalingOut', `volumes to come: ${unborn.join(', ')}`);
+}
+
+const wait = (f: Findings, toGo: string): string => (f.open === null ? toGo : `${toGo}; ${f.open}`);
+
+function isCreating({ cr: { status } }: Snapshot): boolean {
+  const before = status.conditions.Ready;
+  return !status.bootstrapped || before === undefined || before.reason === 'Bootstrapping';
+}
+
+/** Volumes that were added and that the store does not know yet. */
+function unregistered(s: Snapshot, f: Findings): readonly string[] {
+  if (s.cluster === 'unknown') return [];
+  const known = new Set(s.cluster.volumes.map(({ name }) => name));
+  return namesOf(s, 'volume', f.replicas.volume).filter((name) => !known.has(name));
+}
+
+export function degraded(f: Findings, cluster: Snapshot['cluster']): ConditionFinding<'Degraded'> {
+  const type = 'Degraded';
+  const { broken, quorum, claims } = f;
+  const lost = cluster === 'unknown' ? 0 : cluster.data.lost;
+  const found: readonly ConditionFinding<'Degraded'>[] = [
+    ...(lost > 0 ? [is('DataLost', `${lost} values have no sound copy`)] : []),
+    ...(quorum.dataLost.length > 0
+      ? [is('MemberDataLost', `coordinators came back empty: ${quorum.dataLost.join(', ')}`)]
+      : []),
+    ...(claims.lost.length > 0
+      ? [is('ClaimLost', `claims are lost or being deleted: ${claims.lost.join(', ')}`)]
+      : []),
+    ...(claims.replacedDisks.length > 0
+      ? [is('DiskReplaced', claims.replacedDisks.join('; '))]
+      : []),
+    ...(broken.pods.length > 0 ? [is('BrokenPod', broken.pods.map(sentence).join('; '))] : []),
+  ];
+  const [worst] = found;
+  if (worst === undefined) {
+    return { type, status: 'False', reason: 'AsExpected', message: 'nothing is broken' };
+  }
+  return { ...worst, message: found.map(({ message }) => message).join('; ') };
+}
+
+const is = (
+  reason: 'BrokenPod' | 'MemberDataLost' | 'ClaimLost' | 'DiskReplaced' | 'DataLost',
+  message: string,
+): ConditionFinding<'Degraded'> => ({ type: 'Degraded', status: 'True', reason, message });
+
+function sentence({ name, waitingReason, unschedulable, exitMessage }: PodFacts): string {
+  const why = unschedulable ? 'no node takes it' : (waitingReason ?? 'it does not become ready');
+  const words = exitMessage === null ? '' : ` (${exitMessage.trim()})`;
+  return `pod ${name} is broken: ${why}${words}`;
+}
+
+export function rollBlocked(s: Snapshot, f: Findings): ConditionFinding<'RollBlocked'> {
+  const type = 'RollBlocked';
+  const blocked = blockOf(s, f);
+  if (blocked !== null) return { type, status: 'True', ...blocked };
+  return { type, status: 'False', reason: 'NotBlocked', message: 'no roll is held up' };
+}
+
+/** While pods are on their way nothing is blocked, unless one has been for too long. */
+export function blockOf(s: Snapshot, { roll, open }: Findings): Blocked | null {
+  const { volume, coordinator } = roll.outdated;
+  if (volume + coordinator === 0) return null;
+  if (open === null) return roll.blocked;
+  const isLong = Object.values(s.absentSinceMs).some((ms) => s.nowMs - ms >= ABSENCE_MS_MAX);
+  return isLong ? (roll.blocked ?? stuck(open)) : null;
+}
+
+const stuck = (message: string): Blocked => ({ reason: 'StateUnknown', message });
+
+export function changeHeld({ held }: Findings): ConditionFinding<'ChangeHeld'> {
+  const type = 'ChangeHeld';
+  const [first] = held;
+  if (first === undefined) {
+    return { type, status: 'False', reason: 'NothingHeld', message: 'no wish is held back' };
+  }
+  const message = held.map((one) => one.message).join('; ');
+  return { type, status: 'True', reason: first.reason, message };
+}
+
+export function suspended({ cr: { spec } }: Snapshot): ConditionFinding<'Suspended'> {
+  const type = 'Suspended';
+  if (spec.maintenance.suspended) {
+    const message = 'nothing but status is written until maintenance.suspended is false';
+    return { type, status: 'True', reason: 'Requested', message };
+  }
+  return { type, status: 'False', reason: 'NotRequested', message: 'the operator acts' };
+}

@@ -1,0 +1,91 @@
+/**
+ * May an available pod be taken down now? Each part asks for a known value. The answer is the first part
+ * that fails, as the reason of `RollBlocked`; null: the gate is open.
+ */
+import { minReplicasOf } from '../api/defaults.ts';
+import type { Role } from '../api/names.ts';
+import { findPod } from './pods.ts';
+import type { Quorum } from './quorum.ts';
+import type { Snapshot } from './types.ts';
+
+export interface Blocked {
+  readonly reason:
+    | 'Quorum'
+    | 'UnderReplicated'
+    | 'VolumeUnavailable'
+    | 'Budget'
+    | 'ClaimLost'
+    | 'StateUnknown';
+  readonly message: string;
+}
+
+export function coordinatorGate(
+  s: Snapshot,
+  { voters, majority, healthy }: Quorum,
+): Blocked | null {
+  if (s.cluster === 'unknown' || healthy === null) return stateUnknown;
+  const strangers = s.cluster.members.filter(
+    ({ voter, name }) => voter && findPod(s, name)?.role !== 'coordinator',
+  );
+  if (strangers.length > 0) {
+    const names = strangers.map(({ name }) => name).join(', ');
+    return { reason: 'StateUnknown', message: `voters without a pod: ${names}` };
+  }
+  // One voter alone has no safe moment; it is restarted while it is well.
+  const isSafe = voters === 1 ? healthy.length === 1 : healthy.length - 1 >= majority;
+  if (!isSafe) {
+    const message = `${healthy.length} of ${voters} voters are healthy and ${majority} must stay`;
+    return { reason: 'Quorum', message };
+  }
+  return budget(s, 'coordinator');
+}
+
+export function volumeGate(s: Snapshot): Blocked | null {
+  const { cluster } = s;
+  if (cluster === 'unknown') return stateUnknown;
+  const { underReplicated, lost } = cluster.data;
+  if (underReplicated - lost > 0) {
+    const message = 'values have fewer copies than asked for; waiting for repair';
+    return { reason: 'UnderReplicated', message };
+  }
+  const away = cluster.volumes.filter(({ refs, live }) => refs > 0 && !live);
+  if (away.length > 0) {
+    const names = away.map(({ name, disk }) => `${name} (disk ${disk})`).join(', ');
+    return { reason: 'VolumeUnavailable', message: `disks with data are away: ${names}` };
+  }
+  const unbound = s.claims.filter(
+    ({ role, phase, deleting }) => role === 'volume' && (phase !== 'Bound' || deleting),
+  );
+  if (unbound.length > 0) {
+    const names = unbound.map(({ name }) => name).join(', ');
+    return { reason: 'ClaimLost', message: `claims are not bound: ${names}` };
+  }
+  const closed = budget(s, 'volume');
+  if (closed !== null || interruptsWrites(s)) return closed;
+  const live = liveVolumes(cluster);
+  const least = minReplicasOf(s.cr.spec.volumes);
+  if (live - 1 >= least) return null;
+  const message = `${live} volumes are live and a write needs ${least}`;
+  return { reason: 'VolumeUnavailable', message };
+}
+
+/** With so few volumes a restart always stops writes: there is nothing to wait for. */
+export function interruptsWrites({ cr: { spec } }: Snapshot): boolean {
+  const { replicas, replicationFactor } = spec.volumes;
+  return replicas <= minReplicasOf(spec.volumes) || replicationFactor === 1;
+}
+
+export const liveVolumes = (cluster: Exclude<Snapshot['cluster'], 'unknown'>): number =>
+  cluster.volumes.filter(({ live, state }) => live && state === 'active').length;
+
+const stateUnknown: Blocked = {
+  reason: 'StateUnknown',
+  message: 'no leader tells the state of the cluster',
+};
+
+function budget(s: Snapshot, role: Role): Blocked | null {
+  const pdb = s.pdb[role];
+  if (pdb?.current === true && pdb.allowed >= 1) return null;
+  const message = `the disruption budget of ${role}s allows no eviction now`;
+  return { reason: 'Budget', message };
+}

@@ -1,0 +1,50 @@
+/**
+ * Step 11: what is still on its way. While anything is, nothing else is disturbed; a pod that is broken
+ * for good does not count, or one bad pod would stop everything for ever.
+ */
+import type { Role } from '../api/names.ts';
+import { ROLES } from '../desired/names.ts';
+import { findPod, namesOf, stateOf } from './pods.ts';
+import type { Expectation, Snapshot } from './types.ts';
+
+/** A sentence about the first thing that is not settled; null: all is. */
+export function openDisruption(s: Snapshot): string | null {
+  for (const role of ROLES) {
+    for (const name of namesOf(s, role, s.sts[role]?.replicas ?? 0)) {
+      const unsettled = unsettledPod(s, name) ?? behind(s, name, role);
+      if (unsettled !== null) return unsettled;
+    }
+  }
+  return s.open === null || isMet(s, s.open) ? null : wordsOf(s.open);
+}
+
+function unsettledPod(s: Snapshot, name: string): string | null {
+  const pod = findPod(s, name);
+  if (pod === undefined) return `pod ${name} is missing`;
+  const state = stateOf(pod, s.nowMs);
+  return state === 'terminating' || state === 'starting' ? `pod ${name} is ${state}` : null;
+}
+
+/** A coordinator that is there must have caught up before another one goes. */
+function behind(s: Snapshot, name: string, role: Role): string | null {
+  const pod = findPod(s, name);
+  const isHere = pod !== undefined && stateOf(pod, s.nowMs) === 'available';
+  if (role !== 'coordinator' || !isHere) return null;
+  const answer = s.coordinators[name] ?? 'unknown';
+  if (answer === 'unknown') return `coordinator ${name} does not say how far it is`;
+  return answer.caughtUp ? null : `coordinator ${name} is catching up`;
+}
+
+/** Seen with other eyes than the cache's that may be behind: another pod, another leader. */
+export function isMet(s: Snapshot, open: Expectation): boolean {
+  if (open.kind === 'transfer') {
+    return s.cluster !== 'unknown' && s.cluster.leader.name !== open.oldLeader;
+  }
+  const pod = findPod(s, open.pod);
+  return pod !== undefined && pod.uid !== open.oldUid && stateOf(pod, s.nowMs) === 'available';
+}
+
+const wordsOf = (open: Expectation): string =>
+  open.kind === 'transfer'
+    ? `leadership is leaving ${open.oldLeader}`
+    : `pod ${open.pod} is being replaced`;
