@@ -10,6 +10,8 @@ RUN npm run build && node image/main.ts /image
 
 FROM node:24-slim
 COPY --from=build /image /
+# A named volume of Docker takes its owner from here.
+RUN mkdir /data && chown 1000:1000 /data
 WORKDIR /minikv
 ENV NODE_ENV=production
 # By number, so that Kubernetes can see that it is not root. Nothing writes to the root file system.

@@ -12,12 +12,12 @@ const common = {
   },
 };
 
-/** `unit` stands beside the code; `local` starts real processes on loopback. */
+/** `unit` stands beside the code; `local` starts real processes on loopback and helm. */
 export default {
   // A bound for tests that hang, not a measure: a busy machine may be slow.
   testTimeout: 20_000,
   projects: [
     { ...common, displayName: 'unit', testMatch: ['<rootDir>/{services,operator}/**/*.test.ts'] },
-    { ...common, displayName: 'local', testMatch: ['<rootDir>/e2e/local/**/*.test.ts'] },
+    { ...common, displayName: 'local', testMatch: ['<rootDir>/e2e/{local,charts}/**/*.test.ts'] },
   ],
 };
