@@ -1,7 +1,7 @@
 /** Which cluster the stories run on. One that was up before is left up. */
 import { spawnSync } from 'node:child_process';
-import { down, status, up } from './cluster/cluster.ts';
-import { whyNoCluster } from './cluster/packages.ts';
+import { down, isUp, up } from './cluster/cluster.ts';
+import { whyNoCluster } from './cluster/requirements.ts';
 import { KUBECONFIG, type Log } from './cluster/settings.ts';
 import { startKind, stopKind } from './kind.ts';
 
@@ -37,7 +37,7 @@ function given(kubeconfig: string): Choice {
 }
 
 function own(): Choice {
-  const wasUp = status().length > 0;
+  const wasUp = isUp();
   return {
     kind: 'cluster',
     name: wasUp ? 'the cluster that is up' : 'a cluster of its own',

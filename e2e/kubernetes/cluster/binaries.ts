@@ -3,10 +3,10 @@
  * etcd, the apiserver, the controller manager, the scheduler, the kubelet and kube-proxy, and
  * answers as the one that its first argument names. Building takes minutes, so the result is kept.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { hashOf, kept } from './cache.ts';
-import { attempt, run } from './run.ts';
+import { run } from './run.ts';
 import type { Log } from './settings.ts';
 
 const SOURCES = join(import.meta.dirname, 'binaries');
@@ -16,9 +16,16 @@ const ENVIRONMENT = { CGO_ENABLED: '0', GOFLAGS: '-mod=readonly' };
 const FLAGS = ['-trimpath', '-buildvcs=false', '-gcflags=all=-dwarf=false'];
 const VERSION_PACKAGES = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'];
 
+/** The path of the Go command, or undefined when there is none. */
+export function findGo(): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/local/go/bin'];
+  return folders.map((folder) => join(folder, 'go')).find(isProgram);
+}
+
 /** The folder with `kube`, `coredns`, `local-path-provisioner` and `pause`. */
 export async function buildBinaries(log: Log): Promise<string> {
-  const go = await findGo();
+  const go = findGo();
+  if (go === undefined) throw new Error('Go is missing');
   const version = await run(go, ['version']);
   const hash = hashOf([version, ...Object.values(ENVIRONMENT), ...FLAGS], [SOURCES]);
   return await kept('binaries', hash, async (folder) => {
@@ -36,13 +43,6 @@ export async function buildBinaries(log: Log): Promise<string> {
   });
 }
 
-async function findGo(): Promise<string> {
-  if ((await attempt('go', ['version'])) !== undefined) return 'go';
-  const usual = '/usr/local/go/bin/go';
-  if (existsSync(usual)) return usual;
-  throw new Error('Go 1.24 or newer is needed, on the PATH or in /usr/local/go: see go.dev/dl');
-}
-
 /** Drops the symbols, and gives each program the version that it answers. */
 function linkerFlags(kubernetes: string, provisioner: string): string {
   const [major = '', minor = ''] = kubernetes.slice(1).split('.');
@@ -58,4 +58,13 @@ function linkerFlags(kubernetes: string, provisioner: string): string {
     Object.entries(values).map(([key, value]) => `-X ${name}.${key}=${value}`),
   );
   return ['-s', '-w', `-X main.VERSION=${provisioner}`, ...variables].join(' ');
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

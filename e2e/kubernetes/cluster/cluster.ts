@@ -51,7 +51,7 @@ export async function up(nodeCount: number, log: Log): Promise<void> {
   if (nodeCount < 1 || nodeCount > NODES_MAX) throw new Error(`1 to ${NODES_MAX} nodes`);
   const plan = await build(nodeCount, log);
   const nodes = clusterNodes(nodeCount);
-  if (existsSync(STATE) && powerOf(CONTROL) !== undefined && readPlan().nodeCount !== nodeCount) {
+  if (isUp() && readPlan().nodeCount !== nodeCount) {
     throw new Error('a cluster with another number of nodes is up: take it down first');
   }
   for (const folder of [LOGS, SHARED_VOLUMES, LOCAL_VOLUMES])
@@ -85,9 +85,13 @@ export async function down(): Promise<void> {
   rmSync(STATE, { recursive: true, force: true });
 }
 
+export function isUp(): boolean {
+  return powerOf(CONTROL) !== undefined;
+}
+
 /** Each node and the control plane, and whether it has power; empty when no cluster is up. */
 export function status(): readonly string[] {
-  if (!existsSync(STATE)) return [];
+  if (!isUp()) return [];
   const names = [CONTROL, ...clusterNodes(readPlan().nodeCount).map((node) => node.name)];
   return names.map((name) => `${name} ${powerOf(name) === undefined ? 'off' : 'on'}`);
 }

@@ -6,8 +6,8 @@ import { build, down, importHere, status, switchOn, up } from './cluster.ts';
 import { runControlPlane } from './control-plane.ts';
 import { setCable } from './network.ts';
 import { runNode } from './node.ts';
-import { whyNoCluster } from './packages.ts';
 import { powerOff, runInside } from './power.ts';
+import { whyNoCluster } from './requirements.ts';
 import { type ClusterNode, CONTROL, clusterNodes, KUBECONFIG, NODES_MAX } from './settings.ts';
 import { findTools } from './tools.ts';
 

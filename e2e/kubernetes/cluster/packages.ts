@@ -1,5 +1,4 @@
 /** What the machine itself must have: Debian packages, installed when one is missing. */
-import { existsSync } from 'node:fs';
 import { attempt, run } from './run.ts';
 import type { Log } from './settings.ts';
 
@@ -20,14 +19,6 @@ const PACKAGES = [
   'util-linux',
 ];
 const INSTALL_TIMEOUT_MS = 600_000;
-
-/** Why this machine cannot have a cluster of its own, or undefined when it can. */
-export function whyNoCluster(): string | undefined {
-  if (process.platform !== 'linux' || process.arch !== 'x64') return 'it needs Linux on x86-64';
-  if (process.getuid?.() !== 0) return 'it needs root, for namespaces, cgroups and mounts';
-  if (!existsSync('/usr/bin/apt-get')) return 'it needs Debian packages, and there is no apt-get';
-  return undefined;
-}
 
 /** Installs the packages that are missing; what a package starts by itself is left alone. */
 export async function installPackages(log: Log): Promise<void> {
