@@ -8,7 +8,7 @@ import { buildImages } from './images.ts';
 import { endCgroups, prepareMachine, restoreMachine } from './machine.ts';
 import { serviceManifests } from './manifests.ts';
 import { layNetwork, removeNetwork } from './network.ts';
-import { importImages } from './node.ts';
+import { hasImages, importImages } from './node.ts';
 import { installPackages } from './packages.ts';
 import { type Plan, readPlan, writePlan } from './plan.ts';
 import { powerOf, powerOff, powerOn, runInside } from './power.ts';
@@ -61,8 +61,9 @@ export async function up(nodeCount: number, log: Log): Promise<void> {
   await layNetwork(nodes);
   writePlan(plan);
   log('starting the nodes');
+  const running = nodes.filter((node) => powerOf(node.name) !== undefined);
   for (const name of [CONTROL, ...nodes.map((node) => node.name)]) powerOn(name);
-  await importIntoRunning(nodes);
+  await importIntoRunning(running.filter((node) => !hasImages(node, plan)));
   await waitForApiserver();
   log('the apiserver answers');
   await kubectl(['apply', '-f', '-'], serviceManifests());
@@ -85,8 +86,10 @@ export async function down(): Promise<void> {
   rmSync(STATE, { recursive: true, force: true });
 }
 
+/** Whether anything of a cluster runs. */
 export function isUp(): boolean {
-  return powerOf(CONTROL) !== undefined;
+  const names = [CONTROL, ...clusterNodes(NODES_MAX).map((node) => node.name)];
+  return names.some((name) => powerOf(name) !== undefined);
 }
 
 /** Each node and the control plane, and whether it has power; empty when no cluster is up. */
@@ -105,13 +108,11 @@ export async function switchOn(name: string): Promise<void> {
 
 /** Nodes that start import by themselves; this is for those that ran before the images changed. */
 async function importIntoRunning(nodes: readonly ClusterNode[]): Promise<void> {
-  const { images } = readPlan();
-  const stale = nodes.filter((node) => {
-    const imported = existsSync(join(node.folder, 'containerd'));
-    return imported && !existsSync(join(node.folder, `imported-${images.hash}`));
-  });
   const main = join(import.meta.dirname, 'main.ts');
-  for (const { name } of stale) await runInside(name, [process.execPath, main, 'import', name]);
+  const importing = nodes.map(async ({ name }) => {
+    await runInside(name, [process.execPath, main, 'import', name]);
+  });
+  await Promise.all(importing);
 }
 
 /** Imports the images as they are now; run from inside a node. */

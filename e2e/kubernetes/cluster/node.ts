@@ -1,5 +1,5 @@
 /** A node, run from inside its namespaces: containerd with its images, the kubelet and kube-proxy. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { waitFor } from '../../harness/wait-for.ts';
@@ -54,13 +54,24 @@ export async function runNode(node: ClusterNode): Promise<void> {
   supervise(`${node.name}-kube-proxy`, kube, ['kube-proxy', ...proxy]);
 }
 
+/** Whether the names of this node's images stand for those of the plan. */
+export function hasImages(node: ClusterNode, { images }: Plan): boolean {
+  const file = importedFile(node);
+  return existsSync(file) && readFileSync(file, 'utf8') === images.hash;
+}
+
 /** Imports the images of the plan, unless this node has them. */
-export async function importImages(node: ClusterNode, { images }: Plan): Promise<void> {
-  const done = join(node.folder, `imported-${images.hash}`);
-  if (existsSync(done)) return;
+export async function importImages(node: ClusterNode, plan: Plan): Promise<void> {
+  if (hasImages(node, plan)) return;
+  const { images } = plan;
   const args = ['-n', 'k8s.io', 'images', 'import', '--no-unpack', images.file];
   await run('ctr', args, { timeoutMs: IMPORT_TIMEOUT_MS });
-  writeFileSync(done, '');
+  // Only the last import counts: a name stands for what came last under it.
+  writeFileSync(importedFile(node), images.hash);
+}
+
+function importedFile({ folder }: ClusterNode): string {
+  return join(folder, 'imported-images');
 }
 
 /** Every node has a folder of its own where the machine has one for all. */
