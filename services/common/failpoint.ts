@@ -4,7 +4,7 @@
  * rooms have none, since whatever they decide is carried out by a driver that has.
  */
 
-/** The steps of the write path, in the order in which a write meets them. */
+/** The steps of the write path, in the order in which a write meets them, and those of the operator. */
 export type Failpoint =
   /** Volume: records are in the file and not synced. About: what the record says besides its data. */
   | 'volume.written'
@@ -21,7 +21,28 @@ export type Failpoint =
   /** Gateway: a Finalize is about to go to one volume. About: the key. */
   | 'gateway.finalizing'
   /** Gateway: one volume has acknowledged its Finalize. About: the key. */
-  | 'gateway.finalized';
+  | 'gateway.finalized'
+  | OperatorFailpoint;
+
+/** Between two steps of the operator that are not one; its page of procedures says what each must survive. */
+export type OperatorFailpoint =
+  | 'identity.minted'
+  | 'identity.written'
+  | 'apply.each'
+  | 'bootstrap.before'
+  | 'bootstrap.partial'
+  | 'bootstrap.before-latch'
+  | 'recreate.orphaned'
+  | 'broken.before-delete'
+  | 'broken.deleted'
+  | 'evict.before'
+  | 'evict.done'
+  | 'transfer.before'
+  | 'transfer.done'
+  | 'claim.owner-set'
+  | 'zone.sent'
+  | 'status.before'
+  | 'status.done';
 
 /** `about` are bytes by which the hook can tell one write from another; it must not keep them. */
 export type FailpointHook = (name: Failpoint, about: Uint8Array) => void;
