@@ -19,6 +19,7 @@ export interface ManifestMeta {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly ownerReferences: readonly OwnerReference[];
+  readonly [field: string]: unknown;
 }
 
 /** What lies beside the metadata is read by whoever knows the kind. */

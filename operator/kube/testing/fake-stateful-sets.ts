@@ -3,6 +3,7 @@
  * with `Parallel` and `OnDelete`, the only ones that the operator makes.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { utf8 } from '../../../services/common/bytes.ts';
 import type { Clock } from '../../../services/common/clock.ts';
 import { keyHash } from '../../../services/common/key-hash.ts';
@@ -164,6 +165,7 @@ function writeStatus(
     updateRevision: revision,
     collisionCount: 0,
   };
+  if (isDeepStrictEqual(set['status'], status)) return;
   const change = (object: Json): void => {
     object['status'] = status;
   };

@@ -1,0 +1,366 @@
+/**
+ * The loop against an API server, controllers, nodes and a store in memory: the stories that it must get
+ * through, a crash at each of its steps, and two operators at once.
+ */
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { hookFailpoints, type OperatorFailpoint } from '../../services/common/failpoint.ts';
+import { fieldOf } from '../kube/json.ts';
+import { KINDS } from '../kube/kinds.ts';
+import { LeaseLostError } from '../kube/lease.ts';
+import { stepStatefulSets } from '../kube/testing/fake-stateful-sets.ts';
+import { KEY, LoopWorld } from './testing/loop-world.ts';
+
+let world: LoopWorld;
+
+beforeEach(() => {
+  world = new LoopWorld();
+});
+afterEach(() => hookFailpoints(null));
+
+async function running(spec: Readonly<Record<string, unknown>> = {}): Promise<void> {
+  world.create(spec);
+  await world.until(world.isRunning);
+  world.watchesAbsence = true;
+}
+
+const evicted = (): readonly string[] =>
+  world.kube.calls.filter(({ verb }) => verb === 'evict').map(({ name }) => name);
+
+describe('creation', () => {
+  test('an image alone becomes a cluster that is ready', async () => {
+    await running();
+    expect(world.condition('Ready')).toBe('True PodsReady');
+    expect(world.status).toMatchObject({
+      origin: 'New',
+      bootstrapped: true,
+      coordinators: { summary: '3/3' },
+      volumes: { summary: '3/3' },
+      endpoint: 'demo.store.svc:5000',
+    });
+    expect(world.store.ids.size).toBe(1);
+    expect(world.reasons).toEqual(['ClusterIDMinted', 'Bootstrapped']);
+    expect(world.store.calls).toHaveLength(3);
+  });
+
+  test('the id stands in the status before any StatefulSet is there', async () => {
+    world.create();
+    await world.operator();
+    expect(fieldOf(world.status, 'clusterID')).toMatch(/^[0-9a-f]{32}$/);
+    expect(world.kube.all(KINDS.statefulSet)).toEqual([]);
+  });
+
+  test("somebody's Service of that name is not taken over", async () => {
+    const owner = { apiVersion: 'v1', kind: 'X', name: 'x', uid: 'other', controller: true };
+    const metadata = { ...KEY, ownerReferences: [owner] };
+    world.kube.put(KINDS.service, { apiVersion: 'v1', kind: 'Service', metadata, spec: {} });
+    world.create();
+    for (let i = 0; i < 3; i += 1) await world.operator();
+    expect(world.condition('Progressing')).toBe('False WaitingForOldObjects');
+    expect(world.kube.all(KINDS.statefulSet)).toEqual([]);
+  });
+});
+
+test('at rest nothing is written, over fifty looks and by a new operator too', async () => {
+  await running();
+  for (let i = 0; i < 15; i += 1) {
+    await world.turn();
+    await world.operator();
+  }
+  const before = world.kube.writes.length;
+  const status = JSON.stringify(world.status);
+  for (let i = 0; i < 50; i += 1) {
+    await world.turn();
+    await world.operator();
+  }
+  expect(world.kube.writes.slice(before)).toEqual([]);
+  // A new process has no memory: it applies everything once, which changes nothing.
+  world.operator = world.start(2);
+  const versions = (): readonly unknown[] =>
+    Object.values(KINDS).flatMap((kind) =>
+      world.kube.all(kind).map(({ metadata }) => metadata.resourceVersion),
+    );
+  const stored = versions();
+  await world.operator();
+  expect(versions()).toEqual(stored);
+  expect(JSON.stringify(world.status)).toBe(status);
+});
+
+describe('rolls', () => {
+  test('volumes from the highest, followers, and the leader last after handing over', async () => {
+    await running();
+    const leader = world.store.leader;
+    world.change({ image: 'minikv:0.2.0' });
+    await world.until(world.isRunning);
+    expect(world.images()).toEqual(new Set(['minikv:0.2.0']));
+    const names = evicted();
+    expect(names.slice(0, 3)).toEqual(['demo-volume-2', 'demo-volume-1', 'demo-volume-0']);
+    expect(names.slice(3)).toHaveLength(3);
+    expect(names.at(-1)).toBe(leader);
+    expect(world.store.calls.filter((one) => one.startsWith('transfer'))).toHaveLength(1);
+    expect(world.broken).toEqual([]);
+    expect(world.reasons).toEqual(
+      expect.arrayContaining(['RollStarted', 'PodEvicted', 'LeaderTransferred', 'RollFinished']),
+    );
+  });
+
+  test('a volume waits while copies are missing', async () => {
+    await running();
+    world.store.underReplicated = 4;
+    world.change({ image: 'minikv:0.2.0' });
+    await world.until(() => world.condition('RollBlocked') === 'True UnderReplicated');
+    expect(evicted()).toEqual([]);
+    world.store.underReplicated = 0;
+    await world.until(world.isRunning);
+  });
+
+  test('a bad image takes one pod; the right one mends it first', async () => {
+    await running();
+    world.nodes.missingImages.add('bad');
+    world.change({ image: 'bad' });
+    await world.until(() => world.condition('Degraded') === 'True BrokenPod');
+    for (let i = 0; i < 30; i += 1) {
+      await world.turn();
+      await world.operator();
+    }
+    expect(evicted()).toEqual(['demo-volume-2']);
+    expect(world.condition('Available')).toBe('True Serving');
+    world.change({ image: 'minikv:0.2.0' });
+    await world.until(world.isRunning);
+    expect(world.reasons).toContain('BrokenPodDeleted');
+    expect(world.images()).toEqual(new Set(['minikv:0.2.0']));
+    expect(world.broken).toEqual([]);
+  });
+
+  test('a bad image of the first hour', async () => {
+    world.nodes.missingImages.add('bad');
+    world.create({ image: 'bad' });
+    await world.until(() => world.condition('Degraded') === 'True BrokenPod');
+    world.change({ image: 'minikv:0.1.0' });
+    await world.until(world.isRunning);
+    expect(world.store.ids.size).toBe(1);
+  });
+
+  test('three refused transfers: SIGTERM hands over instead', async () => {
+    await running();
+    world.store.transferRefusals = 9;
+    world.change({ image: 'minikv:0.2.0' });
+    await world.until(world.isRunning);
+    expect(world.store.calls.filter((one) => one.startsWith('transfer'))).toHaveLength(3);
+    expect(world.images()).toEqual(new Set(['minikv:0.2.0']));
+  });
+
+  test('a setting of the reload class restarts nothing', async () => {
+    await running();
+    world.change({ config: { logLevel: 'debug' } });
+    await world.until(world.isRunning);
+    expect(evicted()).toEqual([]);
+    const map = world.kube.read(KINDS.configMap, { ...KEY, name: 'demo-config' });
+    expect(JSON.stringify(map)).toContain('debug');
+  });
+});
+
+describe('sizes and policies', () => {
+  test('more volumes are added, fewer are held, and an image still rolls', async () => {
+    await running();
+    world.watchesAbsence = false;
+    world.change({ volumes: { replicas: 5 } });
+    await world.until(() => world.isRunning() && world.pods().length === 8);
+    expect(world.reasons).toContain('ScaledOut');
+    world.change({ volumes: { replicas: 3 }, image: 'minikv:0.2.0' });
+    await world.until(() => world.isRunning() && world.images().has('minikv:0.2.0'));
+    expect(world.condition('ChangeHeld')).toBe('True VolumeScaleIn');
+    expect(world.pods()).toHaveLength(8);
+    expect(evicted()[0]).toBe('demo-volume-4');
+  });
+
+  test('claims follow the deletion policy', async () => {
+    await running({ deletionPolicy: 'Delete' });
+    const owners = (): readonly number[] =>
+      world.kube.all(KINDS.claim).map(({ metadata }) => metadata.ownerReferences?.length ?? 0);
+    expect(owners()).toEqual([1, 1, 1, 1, 1, 1]);
+    world.change({ deletionPolicy: 'Retain' });
+    await world.until(world.isRunning);
+    expect(owners()).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
+  test('suspended: a change waits', async () => {
+    await running();
+    world.change({ maintenance: { suspended: true }, image: 'minikv:0.2.0' });
+    await world.until(() => fieldOf(world.status, 'phase') === 'Suspended');
+    for (let i = 0; i < 10; i += 1) {
+      await world.turn();
+      await world.operator();
+    }
+    expect(world.images()).toEqual(new Set(['minikv:0.1.0']));
+    expect(evicted()).toEqual([]);
+    world.change({ maintenance: { suspended: false } });
+    await world.until(world.isRunning);
+    expect(world.images()).toEqual(new Set(['minikv:0.2.0']));
+  });
+
+  test('zones of nodes are told to the store', async () => {
+    await running({ volumes: { failureDomain: 'Zone' } });
+    await world.until(() => world.store.calls.filter((one) => one.startsWith('zone')).length === 3);
+    expect(world.store.calls).toContain('zone demo-volume-1 zone-b');
+  });
+
+  test('made anew over kept claims: the same cluster, never formed again', async () => {
+    await running();
+    const { clusterID } = world.status as { clusterID: string };
+    world.watchesAbsence = false;
+    world.kube.drop(KINDS.cluster, KEY);
+    for (let i = 0; i < 5; i += 1) await world.turn();
+    expect(world.kube.all(KINDS.claim)).toHaveLength(6);
+    world.create();
+    await world.until(world.isRunning);
+    expect(world.status).toMatchObject({ clusterID, origin: 'Adopted', bootstrapped: true });
+    expect(world.store.calls).toHaveLength(3);
+    expect(world.reasons).toContain('ClusterAdopted');
+  });
+
+  test('a deleted object comes back', async () => {
+    await running();
+    world.kube.drop(KINDS.service, KEY);
+    await world.until(() => world.kube.read(KINDS.service, KEY) !== null);
+    expect(world.reasons).toContain('ObjectRecreated');
+  });
+
+  test('a field that cannot change: the StatefulSet is made anew around its pods', async () => {
+    await running();
+    const pods = world.pods().map(({ metadata }) => metadata.uid);
+    world.change({ volumes: { storage: { size: '20Gi' } } });
+    await world.until(() => world.reasons.includes('StatefulSetRecreated'));
+    await world.until(world.isRunning);
+    expect(world.pods().map(({ metadata }) => metadata.uid)).toEqual(pods);
+  });
+});
+
+/** The operator ends at the `count`th time it comes to `name`; another one goes on. */
+function crashAt(name: OperatorFailpoint, count = 1): () => boolean {
+  let met = 0;
+  hookFailpoints((at) => {
+    if (at !== name) return;
+    met += 1;
+    if (met !== count) return;
+    world.operator = world.start(2);
+    throw new Error(`ended at ${name}`);
+  });
+  return () => met >= count;
+}
+
+describe('a crash at', () => {
+  test.each<[OperatorFailpoint, number]>([
+    ['identity.minted', 1],
+    ['identity.written', 1],
+    ['apply.each', 1],
+    ['apply.each', 9],
+    ['bootstrap.before', 1],
+    ['bootstrap.partial', 1],
+    ['bootstrap.partial', 2],
+    ['bootstrap.before-latch', 1],
+    ['claim.owner-set', 1],
+    ['zone.sent', 1],
+    ['status.before', 1],
+    ['status.done', 1],
+  ])('%s (%d) of creation', async (name, count) => {
+    const isMet = crashAt(name, count);
+    world.create({ deletionPolicy: 'Delete', volumes: { failureDomain: 'Zone' } });
+    await world.until(() => world.isRunning() && isMet());
+    expect(world.store.ids.size).toBe(1);
+    expect(world.store.ids).toEqual(new Set([fieldOf(world.status, 'clusterID')]));
+  });
+
+  test.each<[OperatorFailpoint, number]>([
+    ['evict.before', 1],
+    ['evict.done', 1],
+    ['evict.done', 4],
+    ['transfer.before', 1],
+    ['transfer.done', 1],
+    ['status.before', 2],
+    ['status.done', 2],
+  ])('%s (%d) of a roll', async (name, count) => {
+    await running();
+    const isMet = crashAt(name, count);
+    world.change({ image: 'minikv:0.2.0' });
+    await world.until(() => world.isRunning() && world.images().has('minikv:0.2.0'));
+    expect(isMet()).toBe(true);
+    expect(world.images()).toEqual(new Set(['minikv:0.2.0']));
+    expect(world.broken).toEqual([]);
+  });
+
+  test.each<[OperatorFailpoint]>([['broken.before-delete'], ['broken.deleted']])(
+    '%s while a bad image is mended',
+    async (name) => {
+      await running();
+      world.nodes.missingImages.add('bad');
+      world.change({ image: 'bad' });
+      await world.until(() => world.condition('Degraded') === 'True BrokenPod');
+      const isMet = crashAt(name);
+      world.change({ image: 'minikv:0.2.0' });
+      await world.until(world.isRunning);
+      expect(isMet()).toBe(true);
+      expect(world.broken).toEqual([]);
+    },
+  );
+
+  test('recreate.orphaned', async () => {
+    await running();
+    const isMet = crashAt('recreate.orphaned');
+    const pods = world.pods().map(({ metadata }) => metadata.uid);
+    world.change({ volumes: { storage: { size: '20Gi' } } });
+    await world.until(() => world.isRunning() && isMet());
+    expect(world.pods().map(({ metadata }) => metadata.uid)).toEqual(pods);
+  });
+});
+
+describe('two operators', () => {
+  test('one without its Lease disturbs nothing', async () => {
+    await running();
+    world.operator = world.start(1, () => {
+      throw new LeaseLostError('gone');
+    });
+    world.change({ image: 'minikv:0.2.0' });
+    for (let i = 0; i < 20; i += 1) {
+      await world.turn();
+      await world.operator().catch(() => undefined);
+    }
+    expect(evicted()).toEqual([]);
+    world.operator = world.start(2);
+    await world.until(world.isRunning);
+    expect(world.images()).toEqual(new Set(['minikv:0.2.0']));
+  });
+
+  test('one that wakes up right before its eviction meets a precondition', async () => {
+    await running();
+    let isAsleep = false;
+    hookFailpoints((at) => {
+      if (at !== 'evict.before' || isAsleep) return;
+      isAsleep = true;
+      // What happens while it sleeps: another one has taken the pod down, and it is back already.
+      world.kube.drop(KINDS.pod, { ...KEY, name: 'demo-volume-2' });
+      world.nodes.step();
+      stepStatefulSets(world.kube, world.clock);
+    });
+    world.change({ image: 'minikv:0.2.0' });
+    await world.until(() => isAsleep);
+    const volumes = world.pods().filter(({ metadata }) => metadata.name.includes('volume'));
+    expect(volumes).toHaveLength(3);
+    expect(volumes.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)).toEqual([]);
+    await world.until(world.isRunning);
+    expect(world.broken).toEqual([]);
+  });
+
+  test('an older epoch is refused by the store and ends', async () => {
+    await running();
+    world.store.epoch = 99;
+    world.change({ image: 'minikv:0.2.0' });
+    let ended: unknown = null;
+    for (let i = 0; i < 200 && ended === null; i += 1) {
+      await world.turn();
+      await world.operator().catch((error: unknown) => {
+        ended = error;
+      });
+    }
+    expect(String(ended)).toContain('DeposedError');
+  });
+});

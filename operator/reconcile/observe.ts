@@ -1,0 +1,247 @@
+/** Looks once at everything that a plan needs, and makes a snapshot of it. */
+
+import type { Clock } from '../../services/common/clock.ts';
+import type { Answers, ClusterAdmin, Target } from '../admin/types.ts';
+import type { MiniKVCluster } from '../api/cluster.ts';
+import type { Role } from '../api/names.ts';
+import { roleName } from '../api/names.ts';
+import { type ObjectPlace, placesOf } from '../desired/build.ts';
+import { PORTS, ROLES } from '../desired/names.ts';
+import { fieldOf, textOf } from '../kube/json.ts';
+import { KINDS, kindOf } from '../kube/kinds.ts';
+import type { Call, Kind, Kube, KubeObject } from '../kube/types.ts';
+import { namesOf } from '../plan/pods.ts';
+import type { Known, LiveObject, PodFacts, Snapshot } from '../plan/types.ts';
+import {
+  budgetFacts,
+  claimFacts,
+  controllerOf,
+  isForeign,
+  podFacts,
+  setFacts,
+  statusFacts,
+} from './facts.ts';
+import type { ClusterMemory } from './memory.ts';
+import { isWatched, type View } from './view.ts';
+
+export interface ObserverComponents {
+  readonly kube: Kube;
+  readonly admin: ClusterAdmin;
+  readonly clock: Clock;
+}
+
+export interface ObserverOptions {
+  readonly adminNamespaces: readonly string[];
+}
+
+/** One cluster, where it is read from and what is remembered of it. */
+export interface Looked {
+  readonly cr: MiniKVCluster;
+  readonly view: View;
+  readonly memory: ClusterMemory;
+  readonly call: Call;
+}
+
+export class Observer {
+  readonly #parts: ObserverComponents;
+  readonly #options: ObserverOptions;
+
+  constructor(parts: ObserverComponents, options: ObserverOptions) {
+    this.#parts = parts;
+    this.#options = options;
+  }
+
+  async look(looked: Looked): Promise<Snapshot> {
+    const { cr, view, memory, call } = looked;
+    const { name, namespace = '', uid = '' } = cr.metadata;
+    const [objects, podObjects, claimObjects, kinds] = await Promise.all([
+      this.#objects(looked),
+      view.list(KINDS.pod, namespace),
+      view.list(KINDS.claim, namespace),
+      this.#kinds(cr, call),
+    ]);
+    const pods = present(podObjects.map((pod) => podFacts(name, pod)));
+    const status = statusFacts(cr.status);
+    const answers = await this.#parts.admin.read(
+      {
+        coordinators: targetsOf(pods, 'coordinator'),
+        volumes: targetsOf(pods, 'volume'),
+        clusterId: status.clusterId,
+      },
+      call.signal,
+    );
+    const own = objects.filter(({ object }) => !isForeign(object, uid));
+    const sts = setsOf(name, own);
+    const nowMs = this.#parts.clock.wallMs();
+    const zones = await this.#zones(looked, pods);
+    const snapshot = {
+      nowMs,
+      cr: {
+        name,
+        namespace,
+        uid,
+        generation: cr.metadata.generation ?? 0,
+        deleting: cr.metadata.deletionTimestamp !== undefined,
+        spec: cr.spec,
+        status,
+      },
+      op: { adminNamespaces: this.#options.adminNamespaces, kinds },
+      sts,
+      pods,
+      claims: present(claimObjects.map((claim) => claimFacts(cr, claim))),
+      pdb: budgetsOf(name, own),
+      applied: memory.applied(),
+      live: Object.fromEntries(own.map(({ key, object }) => [key, liveOf(object)])),
+      foreign: [
+        ...objects.filter(({ object }) => isForeign(object, uid)).map(({ key }) => key),
+        ...foreignPods(name, podObjects, sts),
+      ],
+      zones,
+      ...byPod(answers),
+      open: memory.open,
+      transferRefusedMs: memory.transferRefusedMs,
+    };
+    return { ...snapshot, absentSinceMs: memory.absentSince(absentIn(snapshot), nowMs) };
+  }
+
+  /** Every object of our names that is there. */
+  async #objects(looked: Looked): Promise<readonly Found[]> {
+    const places = placesOf(looked.cr.metadata.name);
+    const found = await Promise.all(places.map((place) => this.#object(looked, place)));
+    return present(found);
+  }
+
+  async #object({ cr, view, memory, call }: Looked, place: ObjectPlace): Promise<Found | null> {
+    const key = `${place.kind}/${place.name}`;
+    const kind = kindOf(place);
+    const at = { namespace: cr.metadata.namespace ?? '', name: place.name };
+    const cached = isWatched(kind) ? await view.get(kind, at) : null;
+    const isSought = cached === null && this.#mustSeek(cr, memory, { kind, key });
+    const read = isSought ? await this.#parts.kube.get(kind, at, call) : cached;
+    const object = memory.freshest(key, read);
+    return object === null ? null : { key, object };
+  }
+
+  /**
+   * A name that the cache does not have may still be taken by an object without our labels, so it is
+   * asked for until the first apply; and monitoring has no cache, so it is read each time. What is not
+   * wanted is looked for once for each spec.
+   */
+  #mustSeek(
+    { spec, metadata }: MiniKVCluster,
+    memory: ClusterMemory,
+    { kind, key }: { readonly kind: Kind; readonly key: string },
+  ): boolean {
+    const isWanted = wantsKind(spec, kind);
+    if (isWanted) return !isWatched(kind) || !memory.has(key);
+    return memory.noteSought(key, metadata.generation ?? 0);
+  }
+
+  async #kinds({ spec }: MiniKVCluster, call: Call): Promise<Snapshot['op']['kinds']> {
+    const { kube } = this.#parts;
+    const { podMonitor, prometheusRule } = spec.monitoring;
+    return {
+      podMonitor: podMonitor && (await kube.serves(KINDS.podMonitor, call)),
+      prometheusRule: prometheusRule && (await kube.serves(KINDS.prometheusRule, call)),
+    };
+  }
+
+  async #zones(
+    { cr, memory, call }: Looked,
+    pods: readonly PodFacts[],
+  ): Promise<Readonly<Record<string, Known<string>>>> {
+    if (cr.spec.volumes.failureDomain !== 'Zone') return {};
+    const nowMs = this.#parts.clock.wallMs();
+    const nodes = new Set(
+      present(pods.filter(({ role }) => role === 'volume').map(({ node }) => node)),
+    );
+    for (const node of nodes) {
+      if (memory.zoneOf(node, nowMs) === null) {
+        memory.noteZone(node, await this.#zone(node, call), nowMs);
+      }
+    }
+    return Object.fromEntries(
+      [...nodes].map((node) => [node, memory.zoneOf(node, nowMs) ?? 'unknown']),
+    );
+  }
+
+  async #zone(node: string, call: Call): Promise<Known<string>> {
+    try {
+      const object = await this.#parts.kube.get(KINDS.node, { name: node }, call);
+      return object?.metadata.labels?.['topology.kubernetes.io/zone'] ?? 'unknown';
+    } catch {
+      // Without the right to read nodes the zone stays unknown, and an event says so.
+      return 'unknown';
+    }
+  }
+}
+
+function wantsKind({ networkPolicy, monitoring }: MiniKVCluster['spec'], kind: Kind): boolean {
+  if (kind === KINDS.networkPolicy) return networkPolicy.enabled;
+  if (kind === KINDS.podMonitor) return monitoring.podMonitor;
+  return kind === KINDS.prometheusRule ? monitoring.prometheusRule : true;
+}
+
+interface Found {
+  readonly key: string;
+  readonly object: KubeObject;
+}
+
+const present = <T>(values: readonly (T | null)[]): readonly T[] =>
+  values.filter((value) => value !== null);
+
+export function targetOf(pod: PodFacts): Target {
+  const host = pod.ip?.includes(':') === true ? `[${pod.ip}]` : pod.ip;
+  const address = host === null ? null : `${host}:${PORTS[pod.role].admin}`;
+  return { pod: pod.name, uid: pod.uid, address };
+}
+
+const targetsOf = (pods: readonly PodFacts[], role: Role): readonly Target[] =>
+  pods.filter((pod) => pod.role === role).map((pod) => targetOf(pod));
+
+const byPod = ({ coordinators, volumes, cluster }: Answers) => ({ coordinators, volumes, cluster });
+
+const findOwn = (own: readonly Found[], key: string): KubeObject | undefined =>
+  own.find((found) => found.key === key)?.object;
+
+function setsOf(name: string, own: readonly Found[]): Snapshot['sts'] {
+  const of = (role: Role): Snapshot['sts'][Role] => {
+    const set = findOwn(own, `StatefulSet/${roleName(name, role)}`);
+    return set === undefined ? null : setFacts(set);
+  };
+  return { coordinator: of('coordinator'), volume: of('volume') };
+}
+
+function budgetsOf(name: string, own: readonly Found[]): Snapshot['pdb'] {
+  const of = (role: Role): Snapshot['pdb'][Role] => {
+    const pdb = findOwn(own, `PodDisruptionBudget/${roleName(name, role)}`);
+    return pdb === undefined ? null : budgetFacts(pdb);
+  };
+  return { coordinator: of('coordinator'), volume: of('volume') };
+}
+
+const liveOf = (object: KubeObject): LiveObject => ({
+  uid: object.metadata.uid ?? '',
+  rv: textOf(fieldOf(object, 'metadata', 'resourceVersion')),
+  content: object,
+});
+
+/** Pods of our names that belong to a StatefulSet that was there before. */
+const foreignPods = (
+  name: string,
+  pods: readonly KubeObject[],
+  sts: Snapshot['sts'],
+): readonly string[] =>
+  pods
+    .filter((pod) => {
+      const role = podFacts(name, pod)?.role;
+      const controller = controllerOf(pod);
+      return role !== undefined && controller !== null && controller !== sts[role]?.uid;
+    })
+    .map((pod) => `Pod/${pod.metadata.name}`);
+
+function absentIn(s: Omit<Snapshot, 'absentSinceMs'>): readonly string[] {
+  const whole = { ...s, absentSinceMs: {} };
+  const names = ROLES.flatMap((role) => namesOf(whole, role, s.sts[role]?.replicas ?? 0));
+  return names.filter((name) => s.pods.find((pod) => pod.name === name)?.ready !== true);
+}
