@@ -52,10 +52,14 @@ describe('one event', () => {
     expect(events()[0]).not.toHaveProperty('series');
   });
 
-  test('a note that is too long is cut', async () => {
-    recorder.record(rolled({ note: 'x'.repeat(3000) }));
+  test.each(['x', 'ä', '€', '🙂'])('a note of too many bytes is cut: %s', async (letter) => {
+    recorder.record(rolled({ note: letter.repeat(3000) }));
     await recorder.idle();
-    expect(String(events()[0]?.['note'])).toHaveLength(1024);
+    const note = String(events()[0]?.['note']);
+    expect(note).toMatch(new RegExp(`^(${letter})+\\.\\.\\.$`, 'u'));
+    const bytes = Buffer.byteLength(note);
+    expect(bytes).toBeLessThanOrEqual(1024);
+    expect(bytes).toBeGreaterThan(1020);
   });
 });
 

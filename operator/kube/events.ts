@@ -40,7 +40,7 @@ const SILENCE_MS = 10 * MINUTE_MS;
 /** New events about one object: so many at once, then one every so often. */
 const BURST = 25;
 const REFILL_MS = MINUTE_MS;
-const NOTE_CHARS_MAX = 1024;
+const NOTE_BYTES_MAX = 1024;
 const QUEUE_MAX = 1000;
 const KNOWN_MAX = 10_000;
 const ATTEMPTS_MAX = 3;
@@ -195,8 +195,17 @@ export class EventRecorder {
         ...(metadata.uid === undefined ? {} : { uid: metadata.uid }),
       },
       type,
-      note: note.length > NOTE_CHARS_MAX ? `${note.slice(0, NOTE_CHARS_MAX - 1)}…` : note,
+      note: shortened(note),
       ...(count > 1 ? { series } : {}),
     };
   }
+}
+
+/** The API server counts bytes, and refuses an event whose note has too many. */
+function shortened(note: string): string {
+  const bytes = utf8(note);
+  if (bytes.length <= NOTE_BYTES_MAX) return note;
+  const kept = new TextDecoder().decode(bytes.subarray(0, NOTE_BYTES_MAX - '...'.length));
+  // A character that was cut through has become U+FFFD, which may be longer.
+  return `${kept.replace(/\uFFFD$/, '')}...`;
 }

@@ -1,5 +1,6 @@
 /** The port over HTTP: paths, query and bodies as the API server wants them. */
 
+import { SECOND_MS } from '../../services/common/units.ts';
 import type { HttpTransport, KubeRequest } from './http-transport.ts';
 import { fieldOf, listOf, textOf } from './json.ts';
 import { KINDS } from './kinds.ts';
@@ -24,6 +25,8 @@ import { readEvents } from './watch-lines.ts';
 
 const APPLY_TYPE = 'application/apply-patch+yaml';
 const FIELD_MANAGER = 'minikv-operator';
+/** The server itself tries for ten seconds when a precondition of an eviction does not hold. */
+const EVICT_MS = 20 * SECOND_MS;
 
 export class HttpKube implements Kube {
   readonly #transport: HttpTransport;
@@ -155,6 +158,7 @@ export class HttpKube implements Kube {
         metadata: pod,
         deleteOptions: deleteBody(options),
       },
+      deadlineMs: EVICT_MS,
       ...callOf(options),
     });
   }

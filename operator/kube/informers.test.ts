@@ -67,7 +67,7 @@ test('some namespaces: nothing is asked for elsewhere', async () => {
 test('the longest silence counts', async () => {
   const { metrics } = await world(['a', 'c']);
   await clock.advance(5_000);
-  expect(informers.silentMs).toBe(5_000);
+  expect(informers.idleMs).toBe(5_000);
   expect(await metrics.print()).toContain(
     'minikv_operator_last_event_age_seconds{kind="Service"} 5',
   );

@@ -45,13 +45,18 @@ export class Informers {
     return this.#reflector(kind, namespace)?.store.list(namespace) ?? [];
   }
 
+  /** All objects of a kind in the namespaces that are watched. */
+  all(kind: Kind): readonly KubeObject[] {
+    return [...(this.#reflectors.get(kind)?.values() ?? [])].flatMap(({ store }) => store.list());
+  }
+
   get hasSynced(): boolean {
     return this.#all().every((reflector) => reflector.hasSynced);
   }
 
-  /** How long the most silent of all watches has said nothing, in milliseconds. */
-  get silentMs(): number {
-    return oldest(this.#all());
+  /** How long the most idle of all watches has neither heard nor asked, in milliseconds. */
+  get idleMs(): number {
+    return Math.max(0, ...this.#all().map(({ idleMs }) => idleMs));
   }
 
   start(): void {

@@ -21,3 +21,7 @@ export const keyOf = ({ metadata }: KubeObject): ObjectKey =>
   metadata.namespace === undefined
     ? { name: metadata.name }
     : { namespace: metadata.namespace, name: metadata.name };
+
+/** `namespace/name`, or the name alone: the form of queue keys. */
+export const keyText = ({ namespace, name }: ObjectKey): string =>
+  namespace === undefined ? name : `${namespace}/${name}`;

@@ -49,6 +49,8 @@ const WATCH_SECONDS = { min: 300, max: 600 };
 /** The server sends a bookmark a minute. */
 const SILENCE_MS = { min: 90 * SECOND_MS, max: 120 * SECOND_MS };
 const BACKOFF_MS = { min: 500, max: 30 * SECOND_MS };
+/** A server that asks to be left alone for longer is asked all the same. */
+const RETRY_AFTER_MS_MAX = 2 * MINUTE_MS;
 /** A stream that lasted this long was a sound one. */
 const HEALTHY_MS = 60 * SECOND_MS;
 const AUDIT_MS = { min: 9 * MINUTE_MS, max: 11 * MINUTE_MS };
@@ -60,12 +62,14 @@ export class Reflector {
   #run: { readonly stop: AbortController; readonly done: Promise<void> } | null = null;
   #hasSynced = false;
   #heardMs: number;
+  #triedMs: number;
   #failures = 0;
 
   constructor(parts: ReflectorComponents, options: ReflectorOptions) {
     this.#parts = parts;
     this.#options = options;
     this.#heardMs = parts.clock.monotonicMs();
+    this.#triedMs = this.#heardMs;
   }
 
   /** Whether the store has ever been filled: before that an absent object means nothing. */
@@ -76,6 +80,11 @@ export class Reflector {
   /** Since the server last said anything, bookmarks too. */
   get silentMs(): number {
     return this.#parts.clock.monotonicMs() - this.#heardMs;
+  }
+
+  /** Since the server was last heard or asked: long only if this loop has stopped. */
+  get idleMs(): number {
+    return Math.min(this.silentMs, this.#parts.clock.monotonicMs() - this.#triedMs);
   }
 
   /** Begins, or goes on after a stop with what the store holds. Twice without a stop changes nothing. */
@@ -99,6 +108,7 @@ export class Reflector {
     let follow: Follow | null = null;
     while (!signal.aborted) {
       const startMs = clock.monotonicMs();
+      this.#triedMs = startMs;
       let failure: Error | null = null;
       try {
         follow ??= await this.#list(signal);
@@ -125,7 +135,7 @@ export class Reflector {
     const ceilingMs = Math.min(BACKOFF_MS.max, BACKOFF_MS.min * 2 ** Math.min(this.#failures, 16));
     const pauseMs = this.#between({ min: BACKOFF_MS.min, max: ceilingMs });
     const askedMs = failure instanceof KubeError ? (failure.retryAfterMs ?? 0) : 0;
-    return Math.max(pauseMs, askedMs);
+    return Math.max(pauseMs, Math.min(askedMs, RETRY_AFTER_MS_MAX));
   }
 
   /** Reads everything, tells what differs from the store, and answers where a watch goes on. */

@@ -54,7 +54,7 @@ export interface ObjectKey {
   readonly name: string;
 }
 
-/** What every call takes: who may stop it, and for how long it may last (10 s if not said). */
+/** What every call takes: who may stop it, and how long it may last (10 s if not said, evictions 20). */
 export interface Call {
   readonly signal: AbortSignal;
   readonly deadlineMs?: number;

@@ -26,6 +26,7 @@ type Data = Readonly<Record<string, string>>;
 
 const { configMap: CONFIG_MAP, lease: LEASE, service: SERVICE, statefulSet: STATEFUL_SET } = KINDS;
 const POLLS_MAX = 300;
+const OTHER_UID = 'ffffffff-ffff-4fff-8fff-ffffffffffff';
 
 export function describeKube(name: string, make: () => Promise<KubeUnderTest>): void {
   describe(`${name} as a Kube`, () => {
@@ -183,15 +184,6 @@ function describeWatches(bench: () => Bench): void {
     expect(seen[1]).toEqual({ kind: 'modified', object: changedOnce });
   });
 
-  test('a watch from a forgotten version is gone', async () => {
-    const { kube, namespace, signal } = bench();
-    const drain = async (): Promise<void> => {
-      const options = { namespace, resourceVersion: '1', timeoutSeconds: 5, signal };
-      for await (const event of kube.watch(CONFIG_MAP, options)) textOf(event);
-    };
-    expect((await failure(drain())).isGone).toBe(true);
-  });
-
   test('the server ends a watch after its time, an abort ends it at once', async () => {
     const { kube, namespace, signal, eventually } = bench();
     const { resourceVersion } = await kube.list(CONFIG_MAP, { namespace, signal });
@@ -278,13 +270,16 @@ function describeApply(bench: () => Bench): void {
     expect(fieldOf(applied, 'status', 'conditions')).toEqual(conditions);
   });
 
-  test('an applied object whose uid is another is a conflict', async () => {
+  test('an applied object that names another uid is refused, and one that is gone is not made', async () => {
     const { kube, signal, configMap } = bench();
-    const made = await kube.create(CONFIG_MAP, configMap('a'), { signal });
-    const uid = made.metadata.uid?.replace(/.$/, (digit) => (digit === '0' ? '1' : '0')) ?? '';
-    const other = configMap('a', { x: '1' }, { uid });
-    const error = await failure(kube.apply(CONFIG_MAP, other, { manager: 'one', signal }));
-    expect(error.isConflict).toBe(true);
+    await kube.create(CONFIG_MAP, configMap('a'), { signal });
+    const options = { manager: 'one', force: true, signal };
+    const refused = (name: string): Promise<KubeError> =>
+      failure(kube.apply(CONFIG_MAP, configMap(name, { x: '1' }, { uid: OTHER_UID }), options));
+    const other = await refused('a');
+    expect([other.isInvalid, other.causes[0]?.field]).toEqual([true, 'metadata.uid']);
+    expect((await refused('gone')).isConflict).toBe(true);
+    expect(await kube.get(CONFIG_MAP, keyOf(configMap('gone')), { signal })).toBeNull();
   });
 }
 
@@ -359,8 +354,6 @@ function describeApplyOfLists(bench: () => Bench): void {
 const first = (list: unknown): unknown => (Array.isArray(list) ? list[0] : undefined);
 
 function describeDeletion(bench: () => Bench): void {
-  const OTHER_UID = 'ffffffff-ffff-4fff-8fff-ffffffffffff';
-
   test('a deletion checks uid and version, and an absent object is not found', async () => {
     const { kube, signal, configMap } = bench();
     const made = await kube.create(CONFIG_MAP, configMap('a'), { signal });

@@ -105,12 +105,16 @@ export class MemoryStore {
     const intent = intentOf(object, options.subresource);
     if (old === undefined) {
       if (options.subresource !== '') throw notFound(kind, key);
+      if (object.metadata.uid !== undefined)
+        throw conflict(key.name, 'no existing object was found');
       const fresh = this.#fresh(kind, { ...intent, metadata: object.metadata } as KubeObject);
       const none = { object: {}, owners: new Map() };
       const { owners } = applyFields(none, intent, { ...options, force: true });
       return this.#insert(kind, { object: fresh, owners }, options.dryRun);
     }
-    checkVersions(old.object, object.metadata);
+    const { uid, resourceVersion } = object.metadata;
+    if (uid !== undefined && uid !== metaOf(old.object)['uid']) throw immutable('metadata.uid');
+    checkVersions(old.object, resourceVersion === undefined ? {} : { resourceVersion });
     return this.#update(kind, old, applyFields(old, intent, options), options.dryRun);
   }
 
@@ -360,8 +364,18 @@ function checkVersions(old: Json, { uid, resourceVersion }: Preconditions): void
     (uid === undefined || uid === oldUid) &&
     (resourceVersion === undefined || resourceVersion === oldVersion);
   if (isSame) return;
-  const message = `Operation cannot be fulfilled on "${name}": the object has been modified`;
-  throw new KubeError({ code: 409, reason: 'Conflict', message });
+  throw conflict(name, 'the object has been modified');
+}
+
+function conflict(name: string, why: string): KubeError {
+  const message = `Operation cannot be fulfilled on "${name}": ${why}`;
+  return new KubeError({ code: 409, reason: 'Conflict', message });
+}
+
+function immutable(field: string): KubeError {
+  const message = 'field is immutable';
+  const causes = [{ reason: 'FieldValueInvalid', message, field }];
+  return new KubeError({ code: 422, reason: 'Invalid', message: `${field}: ${message}`, causes });
 }
 
 const notFound = (kind: Kind, { name }: ObjectKey): KubeError =>
