@@ -139,6 +139,21 @@ const NAME_RULE = 'letters, digits, dots, dashes and underscores';
 export const processName = () =>
   reads(`a name of 1 to 253 ${NAME_RULE}`, (text) => (NAME.test(text) ? text : undefined));
 
+const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
+export const namespaceName = () =>
+  reads('a Kubernetes namespace: 1 to 63 of a to z, 0 to 9 and -', (text) =>
+    NAMESPACE.test(text) ? text : undefined,
+  );
+
+/** Names of namespaces separated by commas; may be empty. */
+export const namespaceList = () =>
+  reads('Kubernetes namespaces separated by commas, each once', (text) => {
+    const names = items(text);
+    const isValid = names.every((name) => NAMESPACE.test(name));
+    return isValid && new Set(names).size === names.length ? names : undefined;
+  });
+
 export const hex32 = () =>
   reads('32 lower-case hex digits', (text) => (/^[0-9a-f]{32}$/.test(text) ? text : undefined));
 

@@ -83,3 +83,21 @@ export interface VolumeOptions extends CommonOptions {
   /** Advertised host:port of the HTTP listener, for redirects. */
   readonly advertiseHttp: string;
 }
+
+export interface OperatorOptions {
+  /** Namespaces whose clusters are run; empty: all. */
+  readonly watchNamespaces: readonly string[];
+  readonly podName: string;
+  /** Where the Lease is. */
+  readonly podNamespace: string;
+  readonly bind: { readonly host: string; readonly port: number };
+  /** Clusters looked at at the same time. */
+  readonly workers: number;
+  readonly lease: {
+    readonly durationMs: number;
+    readonly renewDeadlineMs: number;
+    readonly retryMs: number;
+  };
+  readonly logLevel: LogLevel;
+  readonly terminationLog: string | null;
+}

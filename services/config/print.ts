@@ -15,19 +15,25 @@ export function helpText<S extends z.ZodObject, O>(role: Role<S, O>): string {
     `  ${flagOf(name)} ${facts.value}`,
     facts.help + shownDefault(facts.fallback),
   ]);
+  const hasFile = Object.hasOwn(role.schema.shape, 'config');
   const variables = fieldsOf(role.schema).map((field) => [
     `  ${field.name}`,
     variablesOf(field).join(', '),
   ]);
   return [
     `Usage: ${role.command} serve [FLAG ...]\n\n`,
-    'Settings come from the file named by --config (JSON, names as in the last table), then the\n',
-    'environment, then flags; the later wins. Sizes are like 64MiB, durations like 5s or 100ms.\n\n',
+    hasFile
+      ? FILE_FIRST
+      : 'Settings come from the environment, then from flags; the later wins.\n\n',
     `Flags:\n${table([...rows, ...COMMAND_ROWS])}\n`,
     `Examples:\n${role.examples.map((example) => `  ${example}\n`).join('')}\n`,
-    `Names in the settings file and in the environment:\n${table(variables)}`,
+    `Names ${hasFile ? 'in the settings file and ' : ''}in the environment:\n${table(variables)}`,
   ].join('');
 }
+
+const FILE_FIRST =
+  'Settings come from the file named by --config (JSON, names as in the last table), then the\n' +
+  'environment, then flags; the later wins. Sizes are like 64MiB, durations like 5s or 100ms.\n\n';
 
 const COMMAND_ROWS = [
   ['  --print-config', 'print each setting and where it came from, then exit'],

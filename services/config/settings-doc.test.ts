@@ -4,6 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { z } from 'zod';
 import { coordinatorRole } from './coordinator-fields.ts';
 import { flagOf } from './fields.ts';
+import { operatorRole } from './operator-fields.ts';
 import { variablesOf } from './print.ts';
 import { fieldsOf } from './role.ts';
 import { volumeRole } from './volume-fields.ts';
@@ -28,7 +29,7 @@ const rows = (schema: z.ZodObject): [string, string][] =>
     return [name, `| ${cells.join(' | ')} |`];
   });
 
-describe.each([coordinatorRole, volumeRole])('$command', ({ command, schema }) => {
+describe.each([coordinatorRole, volumeRole, operatorRole])('$command', ({ command, schema }) => {
   test.each(rows(schema))('%s', (_name, row) => {
     expect(section(command)).toContain(row);
   });

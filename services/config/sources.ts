@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { coordinatorRole } from './coordinator-fields.ts';
 import { environmentOf, flagOf } from './fields.ts';
+import { operatorRole } from './operator-fields.ts';
 import { type Environment, fieldsOf, type NamedField } from './role.ts';
 import { volumeRole } from './volume-fields.ts';
 
@@ -85,10 +86,10 @@ function splitArguments(argv: readonly string[]): readonly Argument[] {
 /** Names that other commands of this project read: the CLI's coordinator URLs. */
 export const OTHER_ENVIRONMENT = ['MINIKV_COORDINATOR'] as const;
 
-/** `MINIKV_*` names that a process lets pass: both roles' settings may stand in one environment. */
+/** `MINIKV_*` names that a process lets pass: all roles' settings may stand in one environment. */
 const KNOWN_ENVIRONMENT: ReadonlySet<string> = new Set([
   ...OTHER_ENVIRONMENT,
-  ...[coordinatorRole.schema, volumeRole.schema]
+  ...[coordinatorRole.schema, volumeRole.schema, operatorRole.schema]
     .flatMap(fieldsOf)
     .map(({ name }) => environmentOf(name)),
 ]);
