@@ -43,15 +43,15 @@ export function imageManifest(): Manifest {
 }
 
 /**
- * Writes the tree of the image into an existing folder.
+ * Writes the tree of the image into an existing folder; `built` is where `npm run build` wrote to.
  * @throws Error when a program of the `bin` table is not built.
  */
-export function writeImageFiles(folder: string): void {
+export function writeImageFiles(folder: string, built: string): void {
   const home = join(folder, HOME);
   mkdirSync(home, { recursive: true });
-  copy('package.json', home);
-  copy('dist', home);
-  for (const path of productionPackages()) copy(path, home);
+  copy(join(ROOT, 'package.json'), join(home, 'package.json'));
+  copy(built, join(home, 'dist'));
+  for (const path of productionPackages()) copy(join(ROOT, path), join(home, path));
   mkdirSync(join(folder, PROGRAMS), { recursive: true });
   for (const [name, file] of Object.entries(imageManifest().bin)) {
     const program = join(home, file);
@@ -70,8 +70,8 @@ function productionPackages(): readonly string[] {
   return folders.filter((path) => !folders.some((outer) => path.startsWith(`${outer}/`)));
 }
 
-function copy(path: string, home: string): void {
-  cpSync(join(ROOT, path), join(home, path), {
+function copy(from: string, to: string): void {
+  cpSync(from, to, {
     recursive: true,
     filter: (source) => !UNREAD.test(source) && !isForAnotherMachine(source),
   });

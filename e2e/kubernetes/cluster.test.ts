@@ -8,7 +8,7 @@ import { MINIKV_PROGRAMS, MINIKV_VERSION } from './harness/image.ts';
 import { kubectlGet } from './harness/kubectl.ts';
 import { Namespace } from './harness/namespace.ts';
 import { isReady, workers } from './harness/nodes.ts';
-import { probePod } from './harness/probe-pod.ts';
+import { probePod, volumeClaim } from './harness/probe-pod.ts';
 
 const POD_START_MS = 60_000;
 const ZONE = 'topology.kubernetes.io/zone';
@@ -47,19 +47,13 @@ describe('the cluster', () => {
   });
 
   test('binds a volume that outlives its pod', async () => {
-    const claim = {
-      apiVersion: 'v1',
-      kind: 'PersistentVolumeClaim',
-      metadata: { name: 'data' },
-      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '64Mi' } } },
-    };
-    await namespace.apply(claim, probePod('writer', 'data'));
+    await namespace.apply(volumeClaim('data'), probePod('writer', { claim: 'data' }));
     await namespace.condition('pod/writer', 'Ready', POD_START_MS);
     const bound = await namespace.get<V1PersistentVolumeClaim>('persistentvolumeclaim', 'data');
     expect(bound.status?.phase).toBe('Bound');
     await namespace.exec('writer', ['sh', '-c', 'echo kept > /data/file']);
     await namespace.kubectl(['delete', 'pod', 'writer']);
-    await namespace.apply(probePod('reader', 'data'));
+    await namespace.apply(probePod('reader', { claim: 'data' }));
     await namespace.condition('pod/reader', 'Ready', POD_START_MS);
     expect(await namespace.exec('reader', ['cat', '/data/file'])).toBe('kept\n');
   });

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { V1Pod } from '@kubernetes/client-node';
 import { Namespace } from './harness/namespace.ts';
 import { nodeFaults } from './harness/node-faults.ts';
-import { nodeIsReady } from './harness/nodes.ts';
-import { probePod } from './harness/probe-pod.ts';
+import { nodeIsReady, workers } from './harness/nodes.ts';
+import { probePod, volumeClaim } from './harness/probe-pod.ts';
 
 const POD_START_MS = 60_000;
 const MISSED_MS = 60_000;
@@ -44,6 +44,19 @@ const faults = nodeFaults();
     expect(status?.containerStatuses?.[0]?.containerID).toBe(
       first?.containerStatuses?.[0]?.containerID,
     );
+  });
+
+  test('sees the same volumes of the shared class as another one', async () => {
+    const writer = probePod('writer', { claim: 'shared', node });
+    await namespace.apply(volumeClaim('shared', 'shared-path'), writer);
+    await namespace.condition('pod/writer', 'Ready', POD_START_MS);
+    await namespace.exec('writer', ['sh', '-c', 'echo kept > /data/file']);
+    await namespace.kubectl(['delete', 'pod', 'writer']);
+    const names = (await workers()).map(({ metadata }) => metadata?.name);
+    const other = names.find((name) => name !== node) ?? '';
+    await namespace.apply(probePod('reader', { claim: 'shared', node: other }));
+    await namespace.condition('pod/reader', 'Ready', POD_START_MS);
+    expect(await namespace.exec('reader', ['cat', '/data/file'])).toBe('kept\n');
   });
 
   test('is missed after a power cut, and comes back with its pod', async () => {

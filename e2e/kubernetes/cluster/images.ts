@@ -19,6 +19,10 @@ export const IMAGES = {
 };
 
 const ROOT = join(import.meta.dirname, '../../..');
+/** What minikv's part of the image is made from, besides the packages that the lock names. */
+const BUILD_FILES = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
+const BUILD_FOLDERS = ['image', 'operator', 'services'];
+const BUILD_TIMEOUT_MS = 300_000;
 const PACKAGES = [
   'coreutils',
   'dash',
@@ -60,12 +64,18 @@ export async function buildImages(binaries: string, log: Log): Promise<ImageArch
 }
 
 async function minikvImage(log: Log): Promise<Image> {
-  log('building minikv');
-  await run('npm', ['run', '-s', 'build'], { cwd: ROOT, timeoutMs: 300_000 });
-  const lock = readFileSync(join(ROOT, 'package-lock.json'), 'utf8');
-  const hash = hashOf([lock], [join(ROOT, 'dist'), join(ROOT, 'image')]);
-  const files = await layer('minikv', hash, (root) => {
-    writeImageFiles(root);
+  const texts = BUILD_FILES.map((name) => readFileSync(join(ROOT, name), 'utf8'));
+  const hash = hashOf(
+    texts,
+    BUILD_FOLDERS.map((name) => join(ROOT, name)),
+  );
+  const files = await layer('minikv', hash, async (root) => {
+    log('building minikv');
+    const built = join(root, 'built');
+    const build = ['run', '-s', 'build', '--', '--outDir', built];
+    await run('npm', build, { cwd: ROOT, timeoutMs: BUILD_TIMEOUT_MS });
+    writeImageFiles(root, built);
+    rmSync(built, { recursive: true });
   });
   return {
     name: `docker.io/library/minikv:${imageManifest().version}`,
