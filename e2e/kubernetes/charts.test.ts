@@ -8,7 +8,7 @@ import {
   OPERATOR_CHART,
   render,
 } from '../charts/render.ts';
-import { kubectl } from './harness/kubectl.ts';
+import { helm, kubectl } from './harness/kubectl.ts';
 import { Namespace } from './harness/namespace.ts';
 
 const ACCOUNT_MS = 20_000;
@@ -92,4 +92,38 @@ test('the operator may do in its namespace what its rights say, and nothing besi
   expect(await may('delete', 'persistentvolumeclaims')).toBe(false);
   expect(await may('get', 'secrets')).toBe(false);
   expect(await may('get', 'pods', '--namespace=kube-system')).toBe(false);
+});
+
+test('clusters and their kind outlive the operator, and the next one takes them up', async () => {
+  const release = namespace.name;
+  const home = ['--namespace', release];
+  const values = ['--set', `watchNamespaces={${release}}`, '--set', 'rights.users=false'];
+  // The kind may have come with install.yaml; from then on it is this release's.
+  const install = ['install', release, OPERATOR_CHART, ...home, ...values, '--take-ownership'];
+  const clusterIsThere = async (): Promise<boolean> =>
+    (await namespace.list<KubeObject>('minikvcluster')).some(
+      ({ metadata }) => metadata.name === 'kept',
+    );
+  await helm(install);
+  const cluster = objects.find(({ kind }) => kind === 'MiniKVCluster');
+  await namespace.apply({
+    ...cluster,
+    metadata: { name: 'kept' },
+    spec: { image: 'minikv:0.1.0', maintenance: { suspended: true } },
+  });
+  await helm(['uninstall', release, ...home]);
+  expect(await namespace.list('deployment')).toEqual([]);
+  expect(await clusterIsThere()).toBe(true);
+  await helm(install);
+  await helm([
+    'upgrade',
+    release,
+    OPERATOR_CHART,
+    ...home,
+    ...values,
+    '--set',
+    'crds.install=false',
+  ]);
+  expect(await clusterIsThere()).toBe(true);
+  await helm(['uninstall', release, ...home]);
 });
