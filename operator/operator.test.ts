@@ -57,6 +57,7 @@ const definition: ControllerDefinition = {
 };
 const OPTIONS: OperatorOptions = {
   watchNamespaces: [],
+  adminNamespaces: [],
   podName: 'op',
   podNamespace: 'system',
   bind: { host: '127.0.0.1', port: 0 },

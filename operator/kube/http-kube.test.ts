@@ -227,8 +227,9 @@ describe('failures', () => {
     expect(error.message).toBe('lease lost');
   });
 
-  test('only requests that may change something count as writes', async () => {
+  test('only requests that may change something count as writes, and the Lease does not', async () => {
     await kube.get(KINDS.pod, { namespace: 'n', name: 'a' }, { signal });
+    await kube.replace(KINDS.lease, POD, { signal });
     expect(await counted()).toContain('minikv_operator_kube_writes_total 0');
     await kube.apply(KINDS.pod, POD, { manager: 'm', signal });
     expect(await counted()).toContain('minikv_operator_kube_writes_total 1');

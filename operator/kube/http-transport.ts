@@ -7,6 +7,7 @@ import { type Clock, withDeadline } from '../../services/common/clock.ts';
 import { asError } from '../../services/common/errors.ts';
 import { MIB, SECOND_MS } from '../../services/common/units.ts';
 import type { Authorization, KubeAccess, TlsMaterial } from './access.ts';
+import { KINDS } from './kinds.ts';
 import { DEADLINE_EXCEEDED, KubeError, NO_ANSWER, statusError } from './kube-error.ts';
 import type { RequestMetrics } from './metrics.ts';
 import type { Call } from './types.ts';
@@ -78,7 +79,8 @@ export class HttpTransport {
     const { clock, metrics } = this.#parts;
     const { verb, resource, method } = request;
     const count = (code: string): void => metrics.requests.add(1, { verb, resource, code });
-    if (method !== 'GET') metrics.writes.add();
+    // The Lease is renewed for ever; what clusters cost would drown in it.
+    if (method !== 'GET' && resource !== KINDS.lease.plural) metrics.writes.add();
     const late = new AbortController();
     const signal = AbortSignal.any([request.signal, late.signal]);
     try {

@@ -10,7 +10,7 @@ import {
 export interface RequestMetrics {
   /** Labels `verb`, `resource` (with its subresource) and `code`, `none` without an answer. */
   readonly requests: CounterMetric;
-  /** Requests that are meant to change something; a settled cluster makes none. */
+  /** Requests that are meant to change something, but for the Lease; a settled cluster makes none. */
   readonly writes: CounterMetric;
 }
 
@@ -22,7 +22,7 @@ export const requestMetrics = (metrics: Metrics): RequestMetrics => ({
   ),
   writes: metrics.counter(
     'minikv_operator_kube_writes_total',
-    'Requests to the Kubernetes API that are meant to change something.',
+    'Requests to the Kubernetes API that are meant to change something, but for the Lease.',
   ),
 });
 

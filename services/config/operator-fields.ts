@@ -24,6 +24,12 @@ const schema = z.object({
     value: 'NAME,…',
     help: 'namespaces whose clusters are run; none given: all',
   }),
+  adminNamespaces: field(namespaceList(), {
+    class: 'restart',
+    fallback: '',
+    value: 'NAME,…',
+    help: "namespaces besides the operator's whose pods reach the admin ports: that of Prometheus",
+  }),
   podName: field(processName(), {
     class: 'restart',
     aliases: ['POD_NAME'],
@@ -102,6 +108,7 @@ export const operatorRole: Role<typeof schema, OperatorOptions> = {
   },
   build: (values) => ({
     watchNamespaces: values.watchNamespaces,
+    adminNamespaces: values.adminNamespaces,
     podName: values.podName,
     podNamespace: values.podNamespace,
     bind: splitAddress(values.bind) ?? { host: '', port: 0 },

@@ -17,6 +17,7 @@ test('what the chart gives is enough, and an empty list of namespaces means all'
     loaded: {
       options: {
         watchNamespaces: [],
+        adminNamespaces: [],
         podName: 'op-1',
         podNamespace: 'system',
         bind: { host: '0.0.0.0', port: 8080 },

@@ -87,6 +87,8 @@ export interface VolumeOptions extends CommonOptions {
 export interface OperatorOptions {
   /** Namespaces whose clusters are run; empty: all. */
   readonly watchNamespaces: readonly string[];
+  /** Besides the operator's own: whose pods the network policies let reach admin ports. */
+  readonly adminNamespaces: readonly string[];
   readonly podName: string;
   /** Where the Lease is. */
   readonly podNamespace: string;
