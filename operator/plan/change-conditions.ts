@@ -5,9 +5,15 @@ import type { Blocked } from './gates.ts';
 import { ABSENCE_MS_MAX, namesOf } from './pods.ts';
 import type { PodFacts, Snapshot } from './types.ts';
 
-export function progressing(s: Snapshot, f: Findings): ConditionFinding<'Progressing'> {
+/** Creation lasts until `Ready` is true for the first time. */
+export function progressing(
+  s: Snapshot,
+  f: Findings,
+  ready: ConditionFinding<'Ready'>,
+): ConditionFinding<'Progressing'> {
   const type = 'Progressing';
-  const moving = hindrance(f) ?? creation(s, f) ?? rolling(s, f) ?? scaling(s, f);
+  const creating = ready.reason === 'Bootstrapping' ? creation(f) : null;
+  const moving = hindrance(f) ?? creating ?? rolling(s, f) ?? scaling(s, f);
   return moving ?? { type, status: 'False', reason: 'Settled', message: 'all is as asked for' };
 }
 
@@ -35,8 +41,8 @@ const moves = (reason: Move, message: string): ConditionFinding<'Progressing'> =
   message,
 });
 
-const creation = (s: Snapshot, f: Findings): ConditionFinding<'Progressing'> | null =>
-  isCreating(s) ? moves('Creating', f.open ?? 'the cluster is being formed') : null;
+const creation = (f: Findings): ConditionFinding<'Progressing'> =>
+  moves('Creating', f.open ?? 'the cluster is being formed');
 
 function rolling(s: Snapshot, f: Findings): ConditionFinding<'Progressing'> | null {
   const { volume, coordinator } = f.roll.outdated;
@@ -56,11 +62,6 @@ function scaling(s: Snapshot, f: Findings): ConditionFinding<'Progressing'> | nu
 }
 
 const wait = (f: Findings, toGo: string): string => (f.open === null ? toGo : `${toGo}; ${f.open}`);
-
-function isCreating({ cr: { status } }: Snapshot): boolean {
-  const before = status.conditions.Ready;
-  return !status.bootstrapped || before === undefined || before.reason === 'Bootstrapping';
-}
 
 /** Volumes that were added and that the store does not know yet. */
 function unregistered(s: Snapshot, f: Findings): readonly string[] {

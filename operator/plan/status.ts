@@ -112,13 +112,14 @@ function oneDigit(count: number): number {
 
 function conditionsOf(s: Snapshot, f: Findings): readonly TimedCondition[] {
   const serves = available(s, f);
+  const isReady = ready(s, f, serves);
   const found: readonly ConditionFinding[] = [
-    ready(s, f, serves),
+    isReady,
     serves,
     bootstrapped(f),
     quorumHealthy(s, f),
     dataRedundant(s),
-    progressing(s, f),
+    progressing(s, f, isReady),
     degraded(f, s.cluster),
     rollBlocked(s, f),
     changeHeld(f),

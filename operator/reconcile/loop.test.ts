@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { hookFailpoints, type OperatorFailpoint } from '../../services/common/failpoint.ts';
 import { fieldOf } from '../kube/json.ts';
 import { KINDS } from '../kube/kinds.ts';
+import { KubeError } from '../kube/kube-error.ts';
 import { LeaseLostError } from '../kube/lease.ts';
 import { stepStatefulSets } from '../kube/testing/fake-stateful-sets.ts';
 import { KEY, LoopWorld } from './testing/loop-world.ts';
@@ -181,6 +182,17 @@ describe('sizes and policies', () => {
     world.change({ deletionPolicy: 'Retain' });
     await world.until(world.isRunning);
     expect(owners()).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
+  test('without the right to the kinds of monitoring a cluster comes to be all the same', async () => {
+    world.kube.intercept = ({ resource }) => {
+      if (resource !== 'podmonitors' && resource !== 'prometheusrules') return undefined;
+      throw new KubeError({ code: 403, reason: 'Forbidden', message: 'no right' });
+    };
+    await running();
+    world.change({ monitoring: { podMonitor: true } });
+    await world.until(() => world.condition('Progressing') === 'False ApplyRejected');
+    expect(JSON.stringify(world.status)).toContain('no right');
   });
 
   test('suspended: a change waits', async () => {

@@ -9,7 +9,8 @@ import { type ObjectPlace, placesOf } from '../desired/build.ts';
 import { PORTS, ROLES } from '../desired/names.ts';
 import { fieldOf, textOf } from '../kube/json.ts';
 import { KINDS, kindOf } from '../kube/kinds.ts';
-import type { Call, Kind, Kube, KubeObject } from '../kube/types.ts';
+import { KubeError } from '../kube/kube-error.ts';
+import type { Call, Kind, Kube, KubeObject, ObjectKey } from '../kube/types.ts';
 import { namesOf } from '../plan/pods.ts';
 import type { Known, LiveObject, PodFacts, Snapshot } from '../plan/types.ts';
 import {
@@ -117,7 +118,7 @@ export class Observer {
     const at = { namespace: cr.metadata.namespace ?? '', name: place.name };
     const cached = isWatched(kind) ? await view.get(kind, at) : null;
     const isSought = cached === null && this.#mustSeek(cr, memory, { kind, key });
-    const read = isSought ? await this.#parts.kube.get(kind, at, call) : cached;
+    const read = isSought ? await this.#seek(kind, at, call) : cached;
     const object = memory.freshest(key, read);
     return object === null ? null : { key, object };
   }
@@ -135,6 +136,16 @@ export class Observer {
     const isWanted = wantsKind(spec, kind);
     if (isWanted) return !isWatched(kind) || !memory.has(key);
     return memory.noteSought(key, metadata.generation ?? 0);
+  }
+
+  /** The right to monitoring's kinds is optional: what may not be read was never made by us either. */
+  async #seek(kind: Kind, at: ObjectKey, call: Call): Promise<KubeObject | null> {
+    try {
+      return await this.#parts.kube.get(kind, at, call);
+    } catch (thrown) {
+      if (!isWatched(kind) && thrown instanceof KubeError && thrown.code === 403) return null;
+      throw thrown;
+    }
   }
 
   async #kinds({ spec }: MiniKVCluster, call: Call): Promise<Snapshot['op']['kinds']> {
