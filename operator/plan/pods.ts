@@ -11,6 +11,7 @@ export const ABSENCE_MS_MAX = 120_000;
 /** Waits that no patience ends. */
 const HOPELESS = new Set([
   'ErrImagePull',
+  'ErrImageNeverPull',
   'ImagePullBackOff',
   'InvalidImageName',
   'CreateContainerConfigError',

@@ -454,6 +454,7 @@ describe('10: broken pods', () => {
   });
 
   test.each([
+    ['an image that may not be pulled', { ...brokenPod, waitingReason: 'ErrImageNeverPull' }, true],
     ['unschedulable', { ready: false, readySinceMs: NOW_MS, unschedulable: true }, true],
     ['unready for two minutes', { ready: false, readySinceMs: NOW_MS - 120_000 }, true],
     ['unready for less', { ready: false, readySinceMs: NOW_MS - 119_000 }, false],
