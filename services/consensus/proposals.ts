@@ -13,7 +13,7 @@ const TURN_BYTES_MAX = 6 * MIB;
 /** Bytes of one proposal, but for a command that is larger alone: far below the limit of a message. */
 const PROPOSAL_BYTES_MAX = 512 * KIB;
 /** Proposals whose refusal can still be told apart; older ones are re-proposed by their owners anyway. */
-const REMEMBERED_MAX = 4096;
+const REMEMBERED_MAX = 1024;
 
 type Refused = (reason: ProposalRefusal) => void;
 

@@ -71,7 +71,7 @@ export class CommitRound {
   readonly #failures = new Set<ErrorCode>();
   #deadlineMs: number;
   #proposedMs = 0;
-  #wasRefused = false;
+  #refusal = new Refusal();
   #tick: Timer | null = null;
   #stopAwaiting: () => void = () => undefined;
 
@@ -199,11 +199,9 @@ export class CommitRound {
     }
     failpoint('gateway.voted', this.#command);
     this.#proposedMs = clock.monotonicMs();
-    this.#wasRefused = false;
     // A refusal is only a hint to try again: from here on only the applied state says "no".
-    consensus.propose(this.#command, () => {
-      this.#wasRefused = true;
-    });
+    this.#refusal = new Refusal();
+    consensus.propose(this.#command, this.#refusal.tell);
   }
 
   #decided(decision: Decision): void {
@@ -247,7 +245,7 @@ export class CommitRound {
     if (nowMs >= this.#deadlineMs) {
       this.#happened({ kind: 'deadline' });
     } else if (this.#state?.phase === 'PROPOSED') {
-      const isDue = this.#wasRefused || nowMs - this.#proposedMs >= LIMITS.reproposeMs;
+      const isDue = this.#refusal.isTold || nowMs - this.#proposedMs >= LIMITS.reproposeMs;
       if (isDue) this.#happened({ kind: 'retry' });
     } else {
       this.#options.puts.forEach((put, staging) => this.#lookAt(put.stager, staging, nowMs));
@@ -264,4 +262,12 @@ export class CommitRound {
   #put(staging: number): RoundPut {
     return present(this.#options.puts[staging], 'put of a staging');
   }
+}
+
+/** Apart from the round: consensus keeps what it may have to call, and must not keep the request with it. */
+class Refusal {
+  isTold = false;
+  readonly tell = (): void => {
+    this.isTold = true;
+  };
 }

@@ -1,12 +1,17 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import { utf8 } from '../common/bytes.ts';
 import { digestOf } from '../common/digest.ts';
 import { KvError } from '../common/errors.ts';
 import { birthOf, blobId, logIndex, nodeId, session, txnId } from '../common/ids.ts';
-import { KIB, MIB } from '../common/units.ts';
+import { KIB, MIB, MINUTE_MS } from '../common/units.ts';
 import { CoordinatorWorld, type End, HandBody, patterned } from '../testing/coordinator-world.ts';
 import type { MutationResult } from './gateway.ts';
 import { LIMITS } from './limits.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const small = utf8('a small value');
 const bytes = patterned;
@@ -24,6 +29,21 @@ describe('a small value', () => {
     expect(world.volumes.at(1).calls).toEqual(['whole', 'finalize']);
     expect(await world.get('k')).toEqual(small);
     expect((await world.done(world.put('k', utf8('b')))).results[0]?.effect).toBe('replaced');
+  });
+
+  test('is let go of once it is answered, although its refusal is still remembered', async () => {
+    const world = new CoordinatorWorld();
+    const put = async (): Promise<WeakRef<object>> => {
+      const signal = new AbortController().signal;
+      await world.done(world.put('k', small, { context: { signal } }));
+      return new WeakRef(signal);
+    };
+    const signal = await put();
+    await world.clock.advance(MINUTE_MS);
+    await new Promise(setImmediate);
+    collectGarbage();
+    expect(world.consensus.refusals).toHaveLength(1);
+    expect(signal.deref()).toBeUndefined();
   });
 
   test('may be empty, or just as large as a message carries', async () => {

@@ -26,6 +26,8 @@ export class FakeConsensus implements Consensus {
   /** What a leader knows of its followers. */
   peers: RaftStatus['peers'] = [];
   readonly proposed: Uint8Array[] = [];
+  /** Kept, as consensus keeps them while a refusal may still come. */
+  readonly refusals: ((reason: ProposalRefusal) => void)[] = [];
   readonly #held: Uint8Array[] = [];
   readonly #listeners: ((status: RaftStatus) => void)[] = [];
 
@@ -49,6 +51,7 @@ export class FakeConsensus implements Consensus {
   propose(command: Uint8Array, refused: (reason: ProposalRefusal) => void): void {
     const bytes = Uint8Array.from(command);
     this.proposed.push(bytes);
+    this.refusals.push(refused);
     if (this.mode === 'apply') this.#clock.soon(() => this.apply(decodeCommand(bytes)));
     else if (this.mode === 'hold') this.#held.push(bytes);
     else if (this.mode === 'refuse') this.#clock.soon(() => refused('no-leader'));
