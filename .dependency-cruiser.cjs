@@ -49,7 +49,7 @@ const operatorRooms = {
 
 /** Packages and built-ins with one owner: [pattern, rooms that may import it]. */
 const owners = [
-  ['^(node:)?(crypto|zlib)$|node_modules/blake3', ['common']],
+  ['^(node:)?(crypto|zlib)$|node_modules/(blake3|hash-wasm)', ['common']],
   ['^(node:)?fs(/promises)?$', ['disk', 'cli']],
   ['^(node:)?sqlite$', ['disk']],
   ['node_modules/zod', ['config', 'api']],

@@ -40,6 +40,15 @@ describe('digest', () => {
     expect(stream.finish()).toBe(digestOf(Buffer.from('minikv')));
   });
 
+  test('is the same whichever hasher a size takes', () => {
+    for (const size of [1, 63, 64, 65, 1023, 1024, 1025, 3071, 3072, 3073, 8192]) {
+      const bytes = Uint8Array.from({ length: size }, (_, at) => (at * 7) & 0xff);
+      const stream = digestStream();
+      stream.update(bytes);
+      expect(digestOf(bytes)).toBe(stream.finish());
+    }
+  });
+
   test('is the same by WebAssembly, whatever the size of value and pieces', async () => {
     // Beyond one piece of the build's own memory, and beyond all of it.
     const sizes = [0, 6, 1 << 20, (3 << 20) + 1, 20 << 20];
