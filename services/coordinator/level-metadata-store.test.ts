@@ -64,6 +64,29 @@ function flushRow(index: number): Uint8Array {
 }
 
 describe('overlay', () => {
+  test('a row of a young command is found wherever its flush stands', async () => {
+    const folder = await tempDir();
+    let { store } = await opened(folder);
+    const since = (index: number): string | undefined => {
+      const row = store.getSince(logIndex(index), key('a'));
+      return row === undefined ? undefined : textOf(row);
+    };
+    store.put(key('a'), utf8('of 7'));
+    expect(since(7)).toBe('of 7');
+    store.freeze(metaAt(9));
+    expect(since(7)).toBe('of 7');
+    await store.writeFrozen();
+    expect([since(7), since(9)]).toEqual(['of 7', 'of 7']);
+    await store.close();
+    ({ store } = await opened(folder));
+    expect(since(9)).toBe('of 7');
+    // Stored by a command of 9 or before: whoever asks for a later one is not shown it.
+    expect(since(10)).toBeUndefined();
+    store.delete(key('a'));
+    expect(since(7)).toBeUndefined();
+    await store.close();
+  });
+
   test('reads what was written before, during and after its flush', async () => {
     const { store } = await opened(await tempDir());
     store.put(key('a'), utf8('1'));

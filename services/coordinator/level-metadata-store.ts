@@ -8,6 +8,7 @@
 import { Level } from 'level';
 import { assert } from '../common/assert.ts';
 import { asError, KvError } from '../common/errors.ts';
+import { type LogIndex, logIndex } from '../common/ids.ts';
 import { MIB } from '../common/units.ts';
 import type { MetadataStore } from '../metadata/store.ts';
 import {
@@ -53,11 +54,18 @@ export class LevelMetadataStore implements MetadataStore {
   readonly #onFatal: (error: Error) => void;
   #young: Generation = { rows: new Map(), bytes: 0 };
   #frozen: Frozen | null = null;
+  /** LevelDB holds the state at this index; what came after stands in the generations. */
+  #storedIndex: LogIndex;
   #isClosed = false;
 
-  private constructor(db: Database, chain: FlushChain, parts: StoreParts) {
+  private constructor(
+    db: Database,
+    { chain, meta }: { readonly chain: FlushChain; readonly meta: FlushMeta | null },
+    parts: StoreParts,
+  ) {
     this.#db = db;
     this.#chain = chain;
+    this.#storedIndex = meta?.point.index ?? logIndex(0);
     this.#onFatal = parts.onFatal;
   }
 
@@ -81,7 +89,7 @@ export class LevelMetadataStore implements MetadataStore {
       if (read.kind === 'chain') {
         return {
           kind: 'store',
-          store: new LevelMetadataStore(db, read.chain, parts),
+          store: new LevelMetadataStore(db, read, parts),
           meta: read.meta,
         };
       }
@@ -105,9 +113,21 @@ export class LevelMetadataStore implements MetadataStore {
 
   /** The caller does not change the arrays that it puts here, nor those that it gets. */
   get(key: Uint8Array): Uint8Array | undefined {
+    const young = this.#recent(key);
+    return young === undefined ? this.#stored(key) : (young.value ?? undefined);
+  }
+
+  getSince(index: LogIndex, key: Uint8Array): Uint8Array | undefined {
+    if (index <= this.#storedIndex) return this.get(key);
+    return this.#recent(key)?.value ?? undefined;
+  }
+
+  #recent(key: Uint8Array): YoungRow | undefined {
     const name = nameOf(key);
-    const young = this.#young.rows.get(name) ?? this.#frozen?.rows.get(name);
-    if (young !== undefined) return young.value ?? undefined;
+    return this.#young.rows.get(name) ?? this.#frozen?.rows.get(name);
+  }
+
+  #stored(key: Uint8Array): Uint8Array | undefined {
     try {
       const stored = this.#db.getSync(key);
       return stored === undefined ? undefined : checked(key, stored);
@@ -149,6 +169,7 @@ export class LevelMetadataStore implements MetadataStore {
       throw this.#failed(asError(thrown));
     }
     this.#frozen = null;
+    this.#storedIndex = frozen.meta.point.index;
   }
 
   /**

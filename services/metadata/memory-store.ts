@@ -1,6 +1,6 @@
 /** The table in memory, for tests and simulation: a map by the bytes of the key. */
 import { compareBytes } from '../common/bytes.ts';
-import { hexOf } from '../common/ids.ts';
+import { hexOf, type LogIndex } from '../common/ids.ts';
 import type { MetadataStore } from './store.ts';
 
 export type Row = readonly [key: Uint8Array, value: Uint8Array];
@@ -10,6 +10,10 @@ export class MemoryStore implements MetadataStore {
 
   get(key: Uint8Array): Uint8Array | undefined {
     return this.#rows.get(hexOf(key))?.[1];
+  }
+
+  getSince(_index: LogIndex, key: Uint8Array): Uint8Array | undefined {
+    return this.get(key);
   }
 
   put(key: Uint8Array, value: Uint8Array): void {

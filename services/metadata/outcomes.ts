@@ -40,7 +40,8 @@ export class Outcomes {
   settled(txnId: TxnId, marks: Marks): TxnOutcome | Undecided | undefined {
     const birth = birthOf(txnId);
     if (birth < marks.forget) return FORGOTTEN;
-    const found = this.#rows.get(outcomeKey(txnId));
+    // Nothing is decided before it is born.
+    const found = this.#rows.getSince(birth, outcomeKey(txnId));
     if (found !== undefined) return decodeOutcome(found).outcome;
     return birth < marks.fence ? EXPIRED : undefined;
   }

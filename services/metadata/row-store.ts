@@ -3,6 +3,7 @@
  * digest must let go of it. Nothing else in this room writes rows.
  */
 import { ByteWriter } from '../common/bytes.ts';
+import type { LogIndex } from '../common/ids.ts';
 import { RowDigest } from './digest.ts';
 import type { MetadataStore } from './store.ts';
 
@@ -20,6 +21,10 @@ export class RowStore {
 
   get(key: Uint8Array): Uint8Array | undefined {
     return this.#store.get(key);
+  }
+
+  getSince(index: LogIndex, key: Uint8Array): Uint8Array | undefined {
+    return this.#store.getSince(index, key);
   }
 
   /** Writes a row in the place of `previous`: its present value, undefined where there is none. */
