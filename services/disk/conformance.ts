@@ -86,6 +86,19 @@ function describeFiles(bench: () => Bench): void {
     expect(await get('a')).toBe('one TWO three');
   });
 
+  test('writes that carry their sync go to the same file as all others', async () => {
+    const { disk, at, get } = bench();
+    const file = await disk.open(at('a'), 'create');
+    await file.writeSynced(0, [utf8('one '), new Uint8Array(0), utf8('two')]);
+    await file.write(7, [utf8(' three')]);
+    await file.writeSynced(4, [utf8('TWO')]);
+    await file.writeSynced(13, [utf8(' four')]);
+    expect(await file.size()).toBe(18);
+    expect(textOf(await file.read(0, 18))).toBe('one TWO three four');
+    await file.close();
+    expect(await get('a')).toBe('one TWO three four');
+  });
+
   test('writes more parts than one system call takes', async () => {
     const { disk, at } = bench();
     const file = await disk.open(at('a'), 'create');

@@ -14,6 +14,11 @@ export interface DiskFile {
   readInto(offset: number, target: Uint8Array): Promise<number>;
   /** Writes all parts in order from `offset`; not durable before `sync`. Loops over short writes. */
   write(offset: number, parts: readonly Uint8Array[]): Promise<void>;
+  /**
+   * `write`, then `sync`: all bytes written before and these are durable once it resolves. One call of
+   * the system where nothing else waits for a sync.
+   */
+  writeSynced(offset: number, parts: readonly Uint8Array[]): Promise<void>;
   /** Bytes written before the call are durable once it resolves. A failed sync is never retried. */
   sync(): Promise<void>;
   /** Cuts the file to `length`; durable after `sync`. */

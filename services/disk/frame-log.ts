@@ -111,8 +111,7 @@ export class FrameLog {
         syncedTo: this.end,
         salt: current.segment.header.salt,
       });
-      await current.file.write(current.size, [bytes]);
-      await current.file.sync();
+      await current.file.writeSynced(current.size, [bytes]);
       current.size += bytes.length;
       this.#nextSequence += batch.length;
     });

@@ -36,6 +36,15 @@ describe('MemoryDisk in a crash', () => {
     await expect(file.read(0, 1)).rejects.toMatchObject({ code: 'DISK_FAILED' });
   });
 
+  test('a write that carries its sync keeps what was written before it too', async () => {
+    const disk = new MemoryDisk();
+    const file = await durableFile(disk, 'one');
+    await file.write(3, [utf8(' two')]);
+    await file.writeSynced(7, [utf8(' three')]);
+    disk.crash();
+    expect(await content(disk, '/d/a')).toBe('one two three');
+  });
+
   test('forgets names whose folder was not synced', async () => {
     const disk = new MemoryDisk();
     const file = await durableFile(disk, 'old');

@@ -203,7 +203,7 @@ export class MemoryDisk implements Disk {
       if (mode === 'read') throw failed(path, 'the file is open for reading only');
       await enter(call);
     };
-    return {
+    const handle: DiskFile = {
       path,
       read: async (offset, length) => {
         await enter('read');
@@ -246,7 +246,12 @@ export class MemoryDisk implements Disk {
         await Promise.resolve();
         open = false;
       },
+      writeSynced: async (offset, parts) => {
+        await handle.write(offset, parts);
+        await handle.sync();
+      },
     };
+    return handle;
   }
 
   /** Writes as far as the space goes, then fails, as a real disk does. */

@@ -101,6 +101,11 @@ export class NodeDisk implements Disk {
 class NodeFile implements DiskFile {
   readonly path: string;
   readonly #handle: FileHandle;
+  /** The same file, opened for writes that are durable when they return. */
+  #synced: FileHandle | null = null;
+  /** Writes and cuts that only a sync makes durable, and how many of them a sync has covered. */
+  #unsyncedCalls = 0;
+  #syncedCalls = 0;
 
   constructor(path: string, handle: FileHandle) {
     this.path = path;
@@ -128,23 +133,39 @@ class NodeFile implements DiskFile {
   }
 
   write(offset: number, parts: readonly Uint8Array[]): Promise<void> {
-    return translate(this.path, async () => {
-      let at = offset;
-      let rest = parts.filter((part) => part.length > 0);
-      while (rest.length > 0) {
-        const { bytesWritten } = await this.#handle.writev(rest, at);
-        if (bytesWritten === 0) throw new Error('the system wrote nothing and gave no reason');
-        at += bytesWritten;
-        rest = withoutFirst(rest, bytesWritten);
-      }
+    this.#unsyncedCalls += 1;
+    return translate(this.path, () => writeAll(this.#handle, offset, parts));
+  }
+
+  async writeSynced(offset: number, parts: readonly Uint8Array[]): Promise<void> {
+    if (this.#syncedCalls < this.#unsyncedCalls) {
+      await this.write(offset, parts);
+      await this.sync();
+      return;
+    }
+    await translate(this.path, async () => {
+      this.#synced ??= await this.#openAgain(constants.O_WRONLY | constants.O_DSYNC);
+      await writeAll(this.#synced, offset, parts);
     });
   }
 
-  sync(): Promise<void> {
-    return translate(this.path, () => this.#handle.datasync());
+  /** By its name, which must still be this file's. */
+  async #openAgain(flags: number): Promise<FileHandle> {
+    const again = await open(this.path, flags);
+    const [mine, its] = await Promise.all([this.#handle.stat(), again.stat()]);
+    if (mine.ino === its.ino && mine.dev === its.dev) return again;
+    await again.close();
+    throw new Error('another file has taken the name of one that is open');
+  }
+
+  async sync(): Promise<void> {
+    const covered = this.#unsyncedCalls;
+    await translate(this.path, () => this.#handle.datasync());
+    this.#syncedCalls = Math.max(this.#syncedCalls, covered);
   }
 
   truncate(length: number): Promise<void> {
+    this.#unsyncedCalls += 1;
     return translate(this.path, () => this.#handle.truncate(length));
   }
 
@@ -153,7 +174,25 @@ class NodeFile implements DiskFile {
   }
 
   close(): Promise<void> {
-    return translate(this.path, () => this.#handle.close());
+    return translate(this.path, async () => {
+      await this.#synced?.close();
+      await this.#handle.close();
+    });
+  }
+}
+
+async function writeAll(
+  handle: FileHandle,
+  offset: number,
+  parts: readonly Uint8Array[],
+): Promise<void> {
+  let at = offset;
+  let rest = parts.filter((part) => part.length > 0);
+  while (rest.length > 0) {
+    const { bytesWritten } = await handle.writev(rest, at);
+    if (bytesWritten === 0) throw new Error('the system wrote nothing and gave no reason');
+    at += bytesWritten;
+    rest = withoutFirst(rest, bytesWritten);
   }
 }
 

@@ -493,6 +493,8 @@ test('a snapshot waits while a write that went ahead of the sync is not synced i
     return names.some((name) => name.startsWith('index.snapshot'));
   };
   const releaseFirst = rig.disk.holdSyncs();
+  // A chunk is written and not synced, so that what comes after it is synced apart from its write.
+  await stageChunks(engine, rig.value(10), 10);
   const small = rig.whole(engine, 10);
   await turns(10);
   const large = rig.whole(engine, 600 * 1024);

@@ -30,6 +30,10 @@ export class PowerCut {
     };
     const wrapFile = (file: DiskFile): DiskFile => ({
       path: file.path,
+      writeSynced: async (offset, parts) => {
+        await change(['write', file.path], () => file.write(offset, parts));
+        await change(['sync', file.path], () => file.sync());
+      },
       read: (offset, length) => file.read(offset, length),
       readInto: (offset, target) => file.readInto(offset, target),
       write: (offset, parts) => change(['write', file.path], () => file.write(offset, parts)),

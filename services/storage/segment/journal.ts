@@ -204,9 +204,12 @@ export class Journal {
       return;
     }
     const drafts = this.#batch.map(({ draft: next }) => this.#complete(next, active.segment));
-    await this.#write(active, drafts);
+    // Where nothing else waits for a sync the write carries its own: one call of the system, not two.
+    const carriesSync = this.unsyncedBytes === 0 && this.#batch.some(({ synced }) => synced);
+    await this.#write(active, drafts, carriesSync);
     this.#settle(this.#batch);
     this.#batch = [];
+    if (carriesSync) this.#answerSynced();
   }
 
   /** As many waiting records as fit the segment and one write call. */
@@ -237,12 +240,19 @@ export class Journal {
     return { ...record, meta: encodeDropRange({ lowest, highest }) };
   }
 
-  async #write(active: ActiveSegment, drafts: readonly Draft[]): Promise<void> {
+  async #write(
+    active: ActiveSegment,
+    drafts: readonly Draft[],
+    carriesSync: boolean,
+  ): Promise<void> {
     const { segment, salt, written: offset, synced: syncedTo } = active;
     const { parts, bytes } = encodeBatch(drafts, { segment, salt, offset, syncedTo });
-    await active.file.write(offset, parts);
+    const beganMs = this.#parts.clock.monotonicMs();
+    if (carriesSync) await active.file.writeSynced(offset, parts);
+    else await active.file.write(offset, parts);
     active.written += bytes;
-    this.#unsyncedSinceMs ??= this.#parts.clock.monotonicMs();
+    if (carriesSync) this.#noteSync(active, active.written, beganMs);
+    else this.#unsyncedSinceMs ??= this.#parts.clock.monotonicMs();
     this.#place(active, drafts, offset);
     this.#armInterval();
   }
@@ -277,17 +287,27 @@ export class Journal {
     this.#covered = this.#waiters;
     this.#waiters = [];
     this.#syncDue = false;
-    if (active !== null) await this.#syncActive(active);
+    if (active !== null) {
+      const target = active.written;
+      const beganMs = this.#parts.clock.monotonicMs();
+      await active.file.sync();
+      this.#noteSync(active, target, beganMs);
+    }
     for (const pending of this.#covered) pending.resolve();
     this.#covered = [];
     if (this.unsyncedBytes === 0) this.#options.onAllSynced();
   }
 
-  async #syncActive(active: ActiveSegment): Promise<void> {
+  /** A write that carried its sync has made all before it durable too. */
+  #answerSynced(): void {
+    const covered = this.#waiters;
+    this.#waiters = [];
+    for (const pending of covered) pending.resolve();
+    if (this.unsyncedBytes === 0) this.#options.onAllSynced();
+  }
+
+  #noteSync(active: ActiveSegment, target: number, beganMs: number): void {
     const { clock, metrics } = this.#parts;
-    const target = active.written;
-    const beganMs = clock.monotonicMs();
-    await active.file.sync();
     const endedMs = clock.monotonicMs();
     active.synced = Math.max(active.synced, target);
     this.#unsyncedSinceMs = active.written > active.synced ? beganMs : null;
@@ -300,7 +320,7 @@ export class Journal {
   async #roll(active: ActiveSegment): Promise<void> {
     await this.#syncing;
     if (this.#failure !== null) throw this.#failure;
-    await this.#write(active, [draft(KIND.seal, NO_COPY)]);
+    await this.#write(active, [draft(KIND.seal, NO_COPY)], false);
     await this.#sync();
     await this.#parts.files.sealActive();
     const info = this.#parts.catalog.segments.get(active.segment);
