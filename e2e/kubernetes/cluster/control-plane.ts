@@ -1,9 +1,11 @@
 /** The control plane: etcd, the apiserver, the controllers and the scheduler, run from inside. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { kubeconfigOf } from './certificates.ts';
 import { flags, settleIn, supervise } from './inside.ts';
 import { readPlan } from './plan.ts';
 import {
+  AUDIT_LOG,
   CONTROL,
   CONTROL_ADDRESS,
   DOMAIN,
@@ -17,6 +19,7 @@ import {
 export async function runControlPlane(): Promise<void> {
   await settleIn(CONTROL, join(STATE, CONTROL));
   const kube = join(readPlan().binaries, 'kube');
+  writeFileSync(AUDIT_POLICY_FILE, JSON.stringify(AUDIT_POLICY));
   const programs = { etcd, 'kube-apiserver': apiserver, ...controllers() };
   for (const [name, settings] of Object.entries(programs)) {
     supervise(name, kube, [name, ...flags(settings)]);
@@ -39,7 +42,24 @@ const etcd = {
   'log-level': 'warn',
 };
 
+const AUDIT_POLICY_FILE = join(STATE, CONTROL, 'audit-policy.json');
+/** Every request of a service account, but for those of Kubernetes itself: what an operator really did. */
+const AUDIT_POLICY = {
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived', 'ResponseStarted'],
+  rules: [
+    { level: 'None', userGroups: ['system:serviceaccounts:kube-system'] },
+    { level: 'Metadata', userGroups: ['system:serviceaccounts'] },
+    { level: 'None' },
+  ],
+};
+
 const apiserver = {
+  'audit-policy-file': AUDIT_POLICY_FILE,
+  'audit-log-path': AUDIT_LOG,
+  'audit-log-maxsize': 200,
+  'audit-log-maxbackup': 1,
   'etcd-servers': CLIENT_URL,
   'secure-port': 6443,
   'bind-address': '0.0.0.0',

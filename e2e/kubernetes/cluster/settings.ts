@@ -12,6 +12,8 @@ export const STATE = '/var/lib/minikv-kubernetes';
 export const KUBECONFIG = join(STATE, 'kubeconfig');
 export const PKI = join(STATE, 'pki');
 export const LOGS = join(STATE, 'logs');
+/** What service accounts asked of the apiserver, a line of JSON a request. */
+export const AUDIT_LOG = join(LOGS, 'audit.log');
 /** A folder that all nodes see: its volumes move with their pod. */
 export const SHARED_VOLUMES = join(STATE, 'shared-volumes');
 /** Every node sees a folder of its own here: its volumes are bound to it. */

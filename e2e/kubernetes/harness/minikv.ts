@@ -1,0 +1,88 @@
+/** A whole minikv in a story's namespace: an operator for this namespace alone, and clusters. */
+import type { V1Pod } from '@kubernetes/client-node';
+import { OPERATOR_CHART } from '../../charts/render.ts';
+import { MINIKV_IMAGE } from './image.ts';
+import { helm, kubectl } from './kubectl.ts';
+import type { Namespace } from './namespace.ts';
+
+const CRD_FILE = 'crds/minikv.io_minikvclusters.yaml';
+const CRD = 'crd/minikvclusters.minikv.io';
+const INSTALL_MS = 120_000;
+/** From images present to Ready, as the product promises. */
+export const READY_MS = 60_000;
+
+/** What a story reads of a MiniKVCluster. */
+export interface ClusterObject {
+  readonly metadata: { readonly name: string; readonly uid: string; readonly generation: number };
+  readonly spec: Readonly<Record<string, unknown>>;
+  readonly status?: {
+    readonly observedGeneration?: number;
+    readonly phase?: string;
+    readonly clusterID?: string;
+    readonly origin?: string;
+    readonly bootstrapped?: boolean;
+    readonly leader?: string;
+    readonly version?: string;
+    readonly image?: string;
+    readonly coordinators?: { readonly ready?: number; readonly updated?: number };
+    readonly volumes?: { readonly ready?: number; readonly updated?: number };
+    readonly conditions?: readonly {
+      readonly type: string;
+      readonly status: string;
+      readonly reason: string;
+      readonly message: string;
+    }[];
+  };
+}
+
+/** Installs the operator's chart for this namespace alone, and waits for both its pods. */
+export async function installOperator(
+  namespace: Namespace,
+  values: readonly string[] = [],
+): Promise<void> {
+  await kubectl(['apply', '--server-side', '--force-conflicts', '-f', CRD_FILE]);
+  await kubectl(['wait', '--for=condition=Established', CRD, '--timeout=30s']);
+  const sets = [`watchNamespaces={${namespace.name}}`, 'crds.install=false', 'rights.users=false'];
+  const args = ['upgrade', '--install', 'minikv-operator', OPERATOR_CHART, '--wait'];
+  const all = [...sets, ...values].flatMap((value) => ['--set', value]);
+  await helm([...args, '--namespace', namespace.name, ...all], { timeoutMs: INSTALL_MS });
+}
+
+/** The smallest cluster, with more of `spec` where a story wants it. */
+export const clusterObject = (name: string, spec: object = {}): object => ({
+  apiVersion: 'minikv.io/v1alpha1',
+  kind: 'MiniKVCluster',
+  metadata: { name },
+  spec: { image: MINIKV_IMAGE, ...spec },
+});
+
+/** One cluster of a story, by its name. */
+export class MinikvCluster {
+  readonly name: string;
+  readonly #namespace: Namespace;
+
+  constructor(namespace: Namespace, name: string) {
+    this.#namespace = namespace;
+    this.name = name;
+  }
+
+  get(): Promise<ClusterObject> {
+    return this.#namespace.get<ClusterObject>('minikvcluster', this.name);
+  }
+
+  /** A merge patch of `spec`. */
+  async change(spec: object): Promise<void> {
+    const patch = JSON.stringify({ spec });
+    await this.#namespace.kubectl(['patch', 'mkv', this.name, '--type=merge', '-p', patch]);
+  }
+
+  /** Waits for a condition to be True. */
+  condition(type: string, timeoutMs = READY_MS): Promise<void> {
+    return this.#namespace.condition(`mkv/${this.name}`, type, timeoutMs);
+  }
+
+  async pods(role: 'coordinator' | 'volume'): Promise<readonly V1Pod[]> {
+    const labels = `app.kubernetes.io/instance=${this.name},app.kubernetes.io/component=${role}`;
+    return this.#namespace.list<V1Pod>('pod', labels);
+  }
+}
