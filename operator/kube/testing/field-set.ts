@@ -25,9 +25,24 @@ const SERVER_METADATA: ReadonlySet<string> = new Set([
   'managedFields',
 ]);
 
-/** A copy as the wire makes it: what is undefined is not there. */
-export const clone = <T>(value: T): T =>
-  value === undefined ? value : (JSON.parse(JSON.stringify(value)) as T);
+/** A copy as the wire makes it: what is undefined is not there. By hand, because tests make millions. */
+export const clone = <T>(value: T): T => copyOf(value) as T;
+
+// Looked up once: in the tests' own realm every look at a global goes through a proxy.
+const { isArray } = Array;
+const { entries } = Object;
+const Moment = Date;
+
+function copyOf(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (isArray(value)) return value.map(copyOf);
+  if (value instanceof Moment) return value.toJSON();
+  const copy: Json = {};
+  for (const [name, inner] of entries(value)) {
+    if (inner !== undefined) copy[name] = copyOf(inner);
+  }
+  return copy;
+}
 
 export const textOfPath = (path: Path): string => path.join('\n');
 

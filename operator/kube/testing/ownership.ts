@@ -2,6 +2,7 @@
  * Who owns which fields of one object, and server-side apply on it. Good for the kinds that the operator
  * applies; ownership of a whole map against ownership of a part of it is not told apart.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { KubeError } from '../kube-error.ts';
 import {
   type FieldSet,
@@ -88,8 +89,15 @@ export function ownersAfterUpdate(
   updated: Json,
   manager: string,
 ): Owners {
-  const before = fieldSetOf(live.object);
-  const after = fieldSetOf(updated);
+  // Most writes touch one part, the status or the metadata: the others need no look.
+  const names = new Set([...Object.keys(live.object), ...Object.keys(updated)]);
+  const touched = [...names].filter(
+    (name) => name === 'kind' || !isDeepStrictEqual(live.object[name], updated[name]),
+  );
+  const partOf = (object: Json): Json =>
+    Object.fromEntries(Object.entries(object).filter(([name]) => touched.includes(name)));
+  const before = fieldSetOf(partOf(live.object));
+  const after = fieldSetOf(partOf(updated));
   const changed = [...after].filter(
     ([text, path]) => !before.has(text) || !isSameAt(live.object, updated, path),
   );
