@@ -17,7 +17,11 @@ export default {
   // A bound for tests that hang, not a measure: a busy machine may be slow.
   testTimeout: 20_000,
   projects: [
-    { ...common, displayName: 'unit', testMatch: ['<rootDir>/{services,operator}/**/*.test.ts'] },
+    {
+      ...common,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/{services,operator,e2e/harness}/**/*.test.ts'],
+    },
     { ...common, displayName: 'local', testMatch: ['<rootDir>/e2e/{local,charts}/**/*.test.ts'] },
   ],
 };

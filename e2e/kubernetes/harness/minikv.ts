@@ -35,6 +35,18 @@ export interface ClusterObject {
   };
 }
 
+/** What a story reads of `GET /admin/cluster`. */
+export interface ClusterView {
+  readonly leader: { readonly name: string };
+  readonly members: readonly { readonly name: string; readonly nodeId: number }[];
+  readonly volumes: readonly {
+    readonly name: string;
+    readonly disk: number;
+    readonly live: boolean;
+  }[];
+  readonly data: { readonly underReplicated: number; readonly lost: number };
+}
+
 /** Installs the operator's chart for this namespace alone, and waits for both its pods. */
 export async function installOperator(
   namespace: Namespace,
@@ -85,4 +97,30 @@ export class MinikvCluster {
     const labels = `app.kubernetes.io/instance=${this.name},app.kubernetes.io/component=${role}`;
     return this.#namespace.list<V1Pod>('pod', labels);
   }
+
+  /** The cluster as its leader knows it. @throws Error while there is none. */
+  async view(): Promise<ClusterView> {
+    const service = `/api/v1/namespaces/${this.#namespace.name}/services/${this.name}:http`;
+    const text = await kubectl(['get', '--raw', `${service}/proxy/admin/cluster`]);
+    return JSON.parse(text) as ClusterView;
+  }
+
+  /** Waits until that many pods of each role are ready and every value has all its copies. */
+  async settled(coordinators: number, volumes: number, timeoutMs: number): Promise<void> {
+    const what = `${coordinators} coordinators and ${volumes} volumes, and all copies`;
+    await this.#namespace.waitFor(what, timeoutMs, async () => {
+      const roles = [await this.pods('coordinator'), await this.pods('volume')];
+      const ready = roles.map((pods) => pods.filter(isReady).length);
+      if (ready[0] !== coordinators || ready[1] !== volumes) return false;
+      const { data, volumes: disks } = await this.view();
+      const live = disks.filter((disk) => disk.live).length;
+      return live === volumes && data.underReplicated === 0 && data.lost === 0;
+    });
+  }
+}
+
+function isReady({ metadata, status }: V1Pod): boolean {
+  if (metadata?.deletionTimestamp !== undefined) return false;
+  const conditions = status?.conditions ?? [];
+  return conditions.some((condition) => condition.type === 'Ready' && condition.status === 'True');
 }

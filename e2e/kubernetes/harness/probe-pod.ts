@@ -1,4 +1,7 @@
-/** A pod of the image under test that only waits, for a story to run programs in. */
+/**
+ * A pod of the image under test: it only waits, for a story to run programs in, or runs a program of
+ * the story.
+ */
 import { MINIKV_IMAGE } from './image.ts';
 
 export interface ProbeOptions {
@@ -6,11 +9,28 @@ export interface ProbeOptions {
   readonly claim?: string;
   /** Where it runs; else the scheduler chooses. */
   readonly node?: string;
+  /** What it runs instead of waiting. */
+  readonly program?: {
+    readonly command: readonly string[];
+    /** A ConfigMap with its files, mounted at /config. */
+    readonly config: string;
+    readonly environment: Readonly<Record<string, string>>;
+  };
 }
 
+const WAIT = ['sleep', 'infinity'];
+
 /** As strict as the restricted pod security standard wants it. */
-export function probePod(name: string, { claim, node }: ProbeOptions = {}): object {
-  const volumes = claim === undefined ? [] : [{ name: 'data', claim }];
+export function probePod(name: string, { claim, node, program }: ProbeOptions = {}): object {
+  const data =
+    claim === undefined ? [] : [{ name: 'data', persistentVolumeClaim: { claimName: claim } }];
+  const config =
+    program === undefined ? [] : [{ name: 'config', configMap: { name: program.config } }];
+  const volumes = [...data, ...config];
+  const env = Object.entries(program?.environment ?? {}).map(([key, value]) => ({
+    name: key,
+    value,
+  }));
   const hostname = { 'kubernetes.io/hostname': node };
   return {
     apiVersion: 'v1',
@@ -18,6 +38,7 @@ export function probePod(name: string, { claim, node }: ProbeOptions = {}): obje
     metadata: { name },
     spec: {
       terminationGracePeriodSeconds: 0,
+      restartPolicy: program === undefined ? 'Always' : 'Never',
       enableServiceLinks: false,
       nodeSelector: node === undefined ? {} : hostname,
       securityContext: {
@@ -29,19 +50,20 @@ export function probePod(name: string, { claim, node }: ProbeOptions = {}): obje
         {
           name: 'probe',
           image: MINIKV_IMAGE,
-          command: ['sleep', 'infinity'],
+          command: program?.command ?? WAIT,
+          env,
           securityContext: {
             readOnlyRootFilesystem: true,
             allowPrivilegeEscalation: false,
             capabilities: { drop: ['ALL'] },
           },
-          volumeMounts: volumes.map((volume) => ({ name: volume.name, mountPath: '/data' })),
+          volumeMounts: volumes.map((volume) => ({
+            name: volume.name,
+            mountPath: `/${volume.name}`,
+          })),
         },
       ],
-      volumes: volumes.map((volume) => ({
-        name: volume.name,
-        persistentVolumeClaim: { claimName: volume.claim },
-      })),
+      volumes,
     },
   };
 }
