@@ -24,6 +24,7 @@ async function running(spec: Readonly<Record<string, unknown>> = {}): Promise<vo
   world.watchesAbsence = true;
 }
 
+const MONITORING = /^(podmonitors|prometheusrules)$/;
 const evicted = (): readonly string[] =>
   world.kube.calls.filter(({ verb }) => verb === 'evict').map(({ name }) => name);
 
@@ -186,13 +187,22 @@ describe('sizes and policies', () => {
 
   test('without the right to the kinds of monitoring a cluster comes to be all the same', async () => {
     world.kube.intercept = ({ resource }) => {
-      if (resource !== 'podmonitors' && resource !== 'prometheusrules') return undefined;
+      if (!MONITORING.test(resource)) return undefined;
       throw new KubeError({ code: 403, reason: 'Forbidden', message: 'no right' });
     };
     await running();
     world.change({ monitoring: { podMonitor: true } });
     await world.until(() => world.condition('Progressing') === 'False ApplyRejected');
     expect(JSON.stringify(world.status)).toContain('no right');
+  });
+
+  test('where there are no kinds of monitoring none of their objects is asked for', async () => {
+    world.kube.served.delete(KINDS.podMonitor);
+    world.kube.served.delete(KINDS.prometheusRule);
+    await running();
+    world.change({ monitoring: { podMonitor: true, prometheusRule: true } });
+    await world.until(world.isRunning);
+    expect(world.kube.calls.filter(({ resource }) => MONITORING.test(resource))).toEqual([]);
   });
 
   test('suspended: a change waits', async () => {

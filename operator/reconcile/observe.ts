@@ -138,10 +138,15 @@ export class Observer {
     return memory.noteSought(key, metadata.generation ?? 0);
   }
 
-  /** The right to monitoring's kinds is optional: what may not be read was never made by us either. */
+  /**
+   * The kinds of monitoring are optional twice over. Where there is no such kind it is not asked for: the
+   * right to it is then missing as a rule. Where that alone is missing, nothing was ever made by us either.
+   */
   async #seek(kind: Kind, at: ObjectKey, call: Call): Promise<KubeObject | null> {
+    const { kube } = this.#parts;
+    if (!isWatched(kind) && !(await kube.serves(kind, call))) return null;
     try {
-      return await this.#parts.kube.get(kind, at, call);
+      return await kube.get(kind, at, call);
     } catch (thrown) {
       if (!isWatched(kind) && thrown instanceof KubeError && thrown.code === 403) return null;
       throw thrown;
