@@ -20,12 +20,12 @@ const rule = (apiGroup: string, resources: readonly string[], verbs: string): Ru
 export const RIGHTS = {
   /** In each watched namespace, or everywhere. */
   watched: [
-    rule(GROUP, [PLURAL], 'get list watch'),
+    rule(GROUP, [PLURAL], 'list watch'),
     rule(GROUP, [`${PLURAL}/status`], 'patch'),
     rule('apps', ['statefulsets'], 'get list watch create patch delete'),
-    rule('', ['pods'], 'get list watch delete'),
+    rule('', ['pods'], 'list watch delete'),
     rule('', ['pods/eviction'], 'create'),
-    rule('', ['persistentvolumeclaims'], 'get list watch patch'),
+    rule('', ['persistentvolumeclaims'], 'list watch patch'),
     rule('', ['services', 'configmaps', 'serviceaccounts'], 'get list watch create patch'),
     rule('policy', ['poddisruptionbudgets'], 'get list watch create patch'),
     rule('networking.k8s.io', ['networkpolicies'], 'get list watch create patch delete'),
