@@ -8,4 +8,5 @@ export default {
   displayName: 'kubernetes',
   testMatch: ['<rootDir>/e2e/kubernetes/**/*.test.ts'],
   testTimeout: 300_000,
+  testSequencer: '<rootDir>/jest.kubernetes.order.js',
 };
