@@ -72,6 +72,13 @@ withHelm('the operator', () => {
     expect(JSON.stringify(objects)).toContain('"value":"a,b"');
   });
 
+  test('lets the namespaces of its values reach the admin ports', async () => {
+    const setting = '"name":"MINIKV_ADMIN_NAMESPACES","value":';
+    expect(JSON.stringify(await operator())).toContain(`${setting}""`);
+    const some = await operator('--set', 'adminNamespaces={monitoring,ops}');
+    expect(JSON.stringify(some)).toContain(`${setting}"monitoring,ops"`);
+  });
+
   test('gets further rights only by their values', async () => {
     const objects = await operator('--set', 'rights.monitoring=true', '--set', 'rights.nodes=true');
     const watched = [...RIGHTS.watched, ...RIGHTS.monitoring];
@@ -125,6 +132,7 @@ withHelm('the operator', () => {
     ['replica=1', 'replica'],
     ['image.pullPolicy=Sometimes', 'pullPolicy'],
     ['watchNamespaces={A}', 'watchNamespaces'],
+    ['adminNamespaces={a,a}', 'adminNamespaces'],
   ])('refuses %s', async (value, name) => {
     await expect(operator('--set', value)).rejects.toThrow(name);
   });
