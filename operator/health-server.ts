@@ -1,6 +1,6 @@
 /** `/livez`, `/readyz` and `/metrics`: all that the operator serves. */
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { closeServers } from '../services/api/close-servers.ts';
+import { type ClosableServer, closable, closeServers } from '../services/api/close-servers.ts';
 import type { Clock } from '../services/common/clock.ts';
 import { SECOND_MS } from '../services/common/units.ts';
 import type { Metrics } from '../services/telemetry/metrics.ts';
@@ -19,10 +19,12 @@ const TEXT = 'text/plain; charset=utf-8';
 
 export class HealthServer {
   readonly #server: Server;
+  readonly #closable: ClosableServer;
   readonly #clock: Clock;
 
   constructor(parts: HealthParts) {
     this.#server = createServer(listener(parts));
+    this.#closable = closable(this.#server);
     this.#clock = parts.clock;
   }
 
@@ -37,7 +39,7 @@ export class HealthServer {
   }
 
   async close(): Promise<void> {
-    if (this.#server.listening) await closeServers([this.#server], this.#clock, CLOSE_MS);
+    if (this.#server.listening) await closeServers([this.#closable], this.#clock, CLOSE_MS);
   }
 }
 

@@ -3,15 +3,20 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { systemClock } from '../common/clock.ts';
-import { closeServers } from './close-servers.ts';
+import { type ClosableServer, closable, closeServers } from './close-servers.ts';
 
 interface Served {
-  readonly server: Server;
+  readonly server: ClosableServer;
   readonly socket: Socket;
   /** The answer to the request that the socket has sent: begun, not ended. */
   readonly answer: ServerResponse;
   readonly text: () => string;
 }
+
+const listening = (server: Server): Promise<void> =>
+  new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
 
 async function served(): Promise<Served> {
   const answering = Promise.withResolvers<ServerResponse>();
@@ -20,14 +25,15 @@ async function served(): Promise<Served> {
     res.write('be');
     answering.resolve(res);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const closing = closable(server);
+  await listening(server);
+  const socket = connect(portOf(server), '127.0.0.1');
   let text = '';
   socket.on('data', (bytes: Buffer) => {
     text += bytes.toString();
   });
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
-  return { server, socket, answer: await answering.promise, text: () => text };
+  return { server: closing, socket, answer: await answering.promise, text: () => text };
 }
 
 test('a connection goes when the answer that it waits for has ended, not at the end of the grace', async () => {
@@ -47,4 +53,18 @@ test('an answer that does not end is cut off when the grace is over', async () =
   socket.on('error', () => undefined);
   await Promise.all([closeServers([server], systemClock, 200), gone]);
   expect(text()).toMatch(/be$/);
+});
+
+test('a connection on which nothing ever came does not hold the server up', async () => {
+  const server = createServer();
+  const accepted = new Promise((resolve) => server.once('connection', resolve));
+  const closing = closable(server);
+  await listening(server);
+  const socket = connect(portOf(server), '127.0.0.1');
+  socket.on('error', () => undefined);
+  const gone = new Promise((resolve) => socket.once('close', resolve));
+  await accepted;
+  const startedMs = performance.now();
+  await Promise.all([closeServers([closing], systemClock, 30_000), gone]);
+  expect(performance.now() - startedMs).toBeLessThan(5_000);
 });

@@ -3,7 +3,7 @@
  * way; everything else goes to the control surface. The socket opens before the node has recovered.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { closeServers } from '../../api/close-servers.ts';
+import { type ClosableServer, closable, closeServers } from '../../api/close-servers.ts';
 import { decodeKey, hasReservedSegment } from '../../api/key-path.ts';
 import { checkHead } from '../../api/protocol-fault.ts';
 import { splitTarget } from '../../api/query.ts';
@@ -45,8 +45,10 @@ export async function startHttpServer(
   const context = new HttpContext(components, options, limits);
   const connections = new Connections(context);
   const control = new Control();
+  const servers: ClosableServer[] = [];
   const open = (bind: string, listener: Listener): Promise<Server> => {
     const server = createServer(serverOptions(limits));
+    servers.push(closable(server));
     server.maxHeadersCount = PARSED_HEADERS_MAX;
     connections.guard(server);
     attach(server, (req, res, expectsContinue) => {
@@ -58,7 +60,6 @@ export async function startHttpServer(
   };
   const main = await open(options.httpBind, 'main');
   const admin = options.adminBind === null ? null : await open(options.adminBind, 'admin');
-  const servers = admin === null ? [main] : [main, admin];
   return {
     port: portOf(main),
     adminPort: admin === null ? null : portOf(admin),

@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { closeServers } from '../../api/close-servers.ts';
+import { type ClosableServer, closable, closeServers } from '../../api/close-servers.ts';
 import type { LiveBody, VolumeHealthBody } from '../../api/health.ts';
 import {
   checkHead,
@@ -64,9 +64,11 @@ export async function startVolumeHttp(
   components: VolumeHttpComponents,
   options: VolumeHttpOptions,
 ): Promise<HttpServer> {
+  const servers: ClosableServer[] = [];
   const open = (bind: string, withData: boolean): Promise<Server> => {
     const requests = new Requests(components, withData);
     const server = createServer(SERVER_OPTIONS);
+    servers.push(closable(server));
     server.maxHeadersCount = HEADER_COUNT_MAX + 1;
     server.maxConnections = CONNECTIONS_MAX;
     server.on('request', (req, res) => void requests.serve(req, res));
@@ -77,7 +79,6 @@ export async function startVolumeHttp(
   };
   const main = await open(options.httpBind, true);
   const admin = options.adminBind === null ? null : await open(options.adminBind, false);
-  const servers = admin === null ? [main] : [main, admin];
   return {
     port: portOf(main),
     adminPort: admin === null ? null : portOf(admin),
