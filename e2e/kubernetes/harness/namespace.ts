@@ -66,11 +66,12 @@ export class Namespace {
     return forward.url;
   }
 
-  /** Resolves when nothing of the story is left. */
+  /** Resolves when nothing of the story is left; asked again it has nothing to do. */
   async close(): Promise<void> {
     for (const forward of this.#forwards) forward.close();
-    const args = ['delete', 'namespace', this.name, `--timeout=${DELETE_TIMEOUT_MS}ms`];
-    await kubectl(args, { timeoutMs: 2 * DELETE_TIMEOUT_MS });
+    const args = ['delete', 'namespace', this.name, '--ignore-not-found'];
+    const timeout = `--timeout=${DELETE_TIMEOUT_MS}ms`;
+    await kubectl([...args, timeout], { timeoutMs: 2 * DELETE_TIMEOUT_MS });
   }
 
   async #explained(wait: () => Promise<unknown>): Promise<void> {
