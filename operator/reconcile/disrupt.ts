@@ -5,6 +5,7 @@
  */
 import { KINDS } from '../kube/kinds.ts';
 import { KubeError } from '../kube/kube-error.ts';
+import type { KubeObject } from '../kube/types.ts';
 import { plan } from '../plan/plan.ts';
 import { findPod } from '../plan/pods.ts';
 import type { Action, Plan, PodDelete, Snapshot } from '../plan/types.ts';
@@ -33,11 +34,12 @@ function isSame(a: Action | null, b: Action): boolean {
   return a?.kind === 'transfer' && b.kind === 'transfer' && a.from === b.from && a.to === b.to;
 }
 
-async function deleteBroken(pass: Pass, { pod, uid, rv }: PodDelete): Promise<number> {
+async function deleteBroken(pass: Pass, broken: PodDelete): Promise<number> {
+  const { pod, uid, rv } = broken;
   const { kube, cr, leadership, metrics, call, tell } = pass;
   const key = { namespace: cr.metadata.namespace ?? '', name: pod };
-  step('broken.before-delete');
   leadership.assertFresh();
+  step('broken.before-delete');
   try {
     const options = { uid, resourceVersion: rv, propagation: 'Background' } as const;
     await kube.delete(KINDS.pod, key, { ...options, ...call });
@@ -48,22 +50,27 @@ async function deleteBroken(pass: Pass, { pod, uid, rv }: PodDelete): Promise<nu
   step('broken.deleted');
   metrics.disruptions.add(1, { action: 'delete-broken' });
   const note = `${pod} is broken and of an older template: deleted, to be made anew`;
-  tell({ type: 'Normal', reason: 'BrokenPodDeleted', note });
+  tell({ type: 'Normal', reason: 'BrokenPodDeleted', note }, podOf(pass, broken));
   return SOON_MS;
 }
+
+/** What happens to a pod is told of that pod: told of the cluster, all pods of a roll would be one event. */
+const podOf = ({ cr }: Pass, { pod, uid }: PodDelete): KubeObject => ({
+  apiVersion: KINDS.pod.apiVersion,
+  kind: KINDS.pod.kind,
+  metadata: { name: pod, namespace: cr.metadata.namespace ?? '', uid },
+});
 
 /** Somebody was faster: the next look decides. */
 const isOvertaken = (thrown: unknown): boolean =>
   thrown instanceof KubeError && (thrown.isConflict || thrown.isNotFound);
 
-async function evict(
-  pass: Pass,
-  { pod, uid, rv }: Extract<Action, { kind: 'evict' }>,
-): Promise<number> {
+async function evict(pass: Pass, action: Extract<Action, { kind: 'evict' }>): Promise<number> {
+  const { pod, uid, rv } = action;
   const { kube, cr, memory, leadership, metrics, call, tell } = pass;
   const key = { namespace: cr.metadata.namespace ?? '', name: pod };
-  step('evict.before');
   leadership.assertFresh();
+  step('evict.before');
   memory.open = { kind: 'evict', pod, oldUid: uid };
   try {
     await kube.evict(key, { uid, resourceVersion: rv, ...call });
@@ -76,11 +83,8 @@ async function evict(
   }
   step('evict.done');
   metrics.disruptions.add(1, { action: 'evict' });
-  tell({
-    type: 'Normal',
-    reason: 'PodEvicted',
-    note: `${pod} is evicted, to take the new template`,
-  });
+  const note = `${pod} is evicted, to take the new template`;
+  tell({ type: 'Normal', reason: 'PodEvicted', note }, podOf(pass, action));
   return SOON_MS;
 }
 
@@ -93,8 +97,8 @@ async function transfer(
   const { from, to, toNodeId, expectedTerm } = action;
   const leader = findPod(snapshot, from);
   if (leader === undefined || snapshot.cluster === 'unknown') return SOON_MS;
-  step('transfer.before');
   leadership.assertFresh();
+  step('transfer.before');
   const caller = { clusterId: snapshot.cluster.clusterId, epoch: leadership.epoch };
   const request = { to: toNodeId, expectedTerm, ...caller };
   const outcome = await admin.transferLeader(targetOf(leader), request, call.signal);

@@ -103,6 +103,8 @@ describe('rolls', () => {
     expect(world.reasons).toEqual(
       expect.arrayContaining(['RollStarted', 'PodEvicted', 'LeaderTransferred', 'RollFinished']),
     );
+    const told = world.events.filter(({ reason }) => reason === 'PodEvicted');
+    expect(told.map(({ about }) => about)).toEqual(names.map((name) => `Pod/${name}`));
   });
 
   test('a volume waits while copies are missing', async () => {

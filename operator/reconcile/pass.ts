@@ -6,7 +6,7 @@ import type { Logger } from '../../services/telemetry/logger.ts';
 import type { ClusterAdmin } from '../admin/types.ts';
 import type { MiniKVCluster } from '../api/cluster.ts';
 import type { Leadership } from '../kube/lease.ts';
-import type { Call, Kube } from '../kube/types.ts';
+import type { Call, Kube, KubeObject } from '../kube/types.ts';
 import type { PlanEvent, Snapshot } from '../plan/types.ts';
 import type { ClusterMemory } from './memory.ts';
 import type { ReconcileMetrics } from './metrics.ts';
@@ -27,7 +27,8 @@ export interface Pass extends PassComponents {
   readonly memory: ClusterMemory;
   readonly leadership: Pick<Leadership, 'epoch' | 'assertFresh'>;
   readonly call: Call;
-  readonly tell: (event: PlanEvent) => void;
+  /** Of the cluster, or of another object that it happened to. */
+  readonly tell: (event: PlanEvent, about?: KubeObject) => void;
   /** Looks again, at the API server itself. */
   readonly lookLive: () => Promise<Snapshot>;
 }

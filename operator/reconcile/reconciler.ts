@@ -63,7 +63,7 @@ export class Reconciler {
       memory,
       leadership,
       call,
-      tell: (event) => this.#parts.tell(object, event),
+      tell: (event, about = object) => this.#parts.tell(about, event),
       lookLive: () => this.#observer.look({ ...looked, view: liveView(kube, view, call) }),
     };
     return this.#run(pass, looked);

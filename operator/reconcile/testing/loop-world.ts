@@ -25,7 +25,7 @@ export class LoopWorld {
   readonly kube = new MemoryKube(this.clock);
   readonly nodes = new FakeNodes(this.kube, this.clock);
   readonly store = new FakeStore(this.kube, this.nodes);
-  readonly events: PlanEvent[] = [];
+  readonly events: (PlanEvent & { readonly about: string })[] = [];
   /** Names of pods that were away at the same time as another of their role, for no reason of ours. */
   readonly broken: string[] = [];
   watchesAbsence = false;
@@ -48,7 +48,8 @@ export class LoopWorld {
           get: async (kind, key) => this.kube.read(kind, key),
           list: async (kind, namespace) => this.kube.all(kind, { namespace }),
         },
-        tell: (_about, event) => this.events.push(event),
+        tell: ({ kind, metadata }, event) =>
+          this.events.push({ ...event, about: `${kind}/${metadata.name}` }),
       },
       { adminNamespaces: ['minikv-system'] },
     );
