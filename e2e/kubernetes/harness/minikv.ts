@@ -26,12 +26,7 @@ export interface ClusterObject {
     readonly image?: string;
     readonly coordinators?: { readonly ready?: number; readonly updated?: number };
     readonly volumes?: { readonly ready?: number; readonly updated?: number };
-    readonly conditions?: readonly {
-      readonly type: string;
-      readonly status: string;
-      readonly reason: string;
-      readonly message: string;
-    }[];
+    readonly conditions?: readonly Condition[];
   };
 }
 
@@ -45,6 +40,13 @@ export interface ClusterView {
     readonly live: boolean;
   }[];
   readonly data: { readonly underReplicated: number; readonly lost: number };
+}
+
+interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
 }
 
 /** Installs the operator's chart for this namespace alone, and waits for both its pods. */
@@ -91,6 +93,21 @@ export class MinikvCluster {
   /** Waits for a condition to be True. */
   condition(type: string, timeoutMs = READY_MS): Promise<void> {
     return this.#namespace.condition(`mkv/${this.name}`, type, timeoutMs);
+  }
+
+  /** How it is with one condition now, as `True BrokenPod`; empty before the operator has said it. */
+  async said(type: string): Promise<string> {
+    const { status } = await this.get();
+    const found = status?.conditions?.find((condition) => condition.type === type);
+    return found === undefined ? '' : `${found.status} ${found.reason}`;
+  }
+
+  /** Waits until the operator says that the present spec is in force and that all is well. */
+  async runs(timeoutMs = READY_MS): Promise<void> {
+    await this.#namespace.waitFor(`${this.name} to be Running`, timeoutMs, async () => {
+      const { metadata, status } = await this.get();
+      return status?.observedGeneration === metadata.generation && status.phase === 'Running';
+    });
   }
 
   async pods(role: 'coordinator' | 'volume'): Promise<readonly V1Pod[]> {
