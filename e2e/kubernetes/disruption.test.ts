@@ -49,16 +49,6 @@ async function remove(...names: readonly string[]): Promise<void> {
   for (const name of names) deleted.add(name);
 }
 
-/** What stays the same whatever happens to pods. */
-async function identities(): Promise<unknown> {
-  const { members, volumes } = await cluster.view();
-  return {
-    clusterID: (await cluster.get()).status?.clusterID,
-    nodes: Object.fromEntries(members.map(({ name, nodeId }) => [name, nodeId])),
-    disks: Object.fromEntries(volumes.map(({ name, disk }) => [name, disk])),
-  };
-}
-
 test.each(LEADER_ROUNDS)('the pod of the leader goes, time %i', async (round) => {
   const before = await cluster.view();
   await load.mark(`leader-${round}`);
@@ -88,13 +78,13 @@ test('every other pod goes once', async () => {
 });
 
 test('all six go at once, and come back as the same cluster', async () => {
-  const before = await identities();
+  const before = await cluster.identities();
   const seen = changes.lines.length;
   await load.mark('all');
   await remove(...(await pods()));
   await cluster.condition('QuorumHealthy', HAND_OVER_MS);
   await load.mark('all-gone');
-  expect(await identities()).toEqual(before);
+  expect(await cluster.identities()).toEqual(before);
   const quorum = changes.lines.slice(seen).map((line) => line.split('QuorumHealthy=')[1]);
   expect(quorum).toContain('False');
   expect(quorum.at(-1)).toBe('True');

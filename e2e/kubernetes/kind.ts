@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { imageManifest } from '../../image/files.ts';
 import { run } from './cluster/run.ts';
-import type { Log } from './cluster/settings.ts';
+import { type Log, NEXT } from './cluster/settings.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const NAME = 'minikv-e2e';
@@ -25,13 +25,15 @@ export async function startKind(log: Log): Promise<string> {
   const options = { cwd: ROOT, timeoutMs: TIMEOUT_MS };
   log('building the image');
   await run('docker', ['build', '--tag', image, '.'], options);
+  await run('docker', ['tag', image, `${image}${NEXT}`], options);
   log('creating the cluster');
   const create = ['create', 'cluster', '--name', NAME, '--kubeconfig', kubeconfig];
   await run('kind', [...create, '--config', '-', '--wait', '180s'], {
     ...options,
     input: JSON.stringify(config),
   });
-  await run('kind', ['load', 'docker-image', image, '--name', NAME], options);
+  const images = [image, `${image}${NEXT}`];
+  await run('kind', ['load', 'docker-image', ...images, '--name', NAME], options);
   return kubeconfig;
 }
 

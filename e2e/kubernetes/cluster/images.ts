@@ -8,7 +8,7 @@ import { IMAGE_SETTINGS, imageManifest, writeImageFiles } from '../../../image/f
 import { hashOf, kept } from './cache.ts';
 import { type Image, type Layer, packLayer, readLayer, writeArchive } from './oci.ts';
 import { run } from './run.ts';
-import type { Log } from './settings.ts';
+import { type Log, NEXT } from './settings.ts';
 
 /** Names that only this cluster knows: nothing is ever pulled. */
 export const IMAGES = {
@@ -54,7 +54,9 @@ export interface ImageArchive {
 
 /** Builds minikv and packs what has changed. `binaries` is the folder of the cluster's programs. */
 export async function buildImages(binaries: string, log: Log): Promise<ImageArchive> {
-  const images = [...(await clusterImages(binaries)), await minikvImage(log)];
+  const minikv = await minikvImage(log);
+  const next = { ...minikv, name: `${minikv.name}${NEXT}` };
+  const images = [...(await clusterImages(binaries)), minikv, next];
   const hash = hashOf([JSON.stringify(images)]);
   const folder = await kept('images', hash, async (unfinished) => {
     log('packing images');

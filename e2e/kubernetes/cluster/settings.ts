@@ -19,6 +19,9 @@ export const SHARED_VOLUMES = join(STATE, 'shared-volumes');
 /** Every node sees a folder of its own here: its volumes are bound to it. */
 export const LOCAL_VOLUMES = join(STATE, 'local-volumes');
 
+/** The nodes have minikv's image under a second name, which ends so: a cluster can be rolled to it. */
+export const NEXT = '-next';
+
 /** Begins every network namespace, interface and cgroup made here. */
 export const PREFIX = 'mkv';
 /** The place of the apiserver, etcd and the controllers; no pods run in it. */

@@ -1,7 +1,7 @@
 /** Clients in a pod of the story: `load/client.ts`, started, marked and at the end judged. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LoadHistory } from '../load/history.ts';
+import { LoadHistory } from '../../harness/load-history.ts';
 import type { Namespace } from './namespace.ts';
 import { probePod } from './probe-pod.ts';
 

@@ -122,6 +122,16 @@ export class MinikvCluster {
     return JSON.parse(text) as ClusterView;
   }
 
+  /** What stays the same whatever happens to pods. */
+  async identities(): Promise<unknown> {
+    const { members, volumes } = await this.view();
+    return {
+      clusterID: (await this.get()).status?.clusterID,
+      nodes: Object.fromEntries(members.map(({ name, nodeId }) => [name, nodeId])),
+      disks: Object.fromEntries(volumes.map(({ name, disk }) => [name, disk])),
+    };
+  }
+
   /** Waits until that many pods of each role are ready and every value has all its copies. */
   async settled(coordinators: number, volumes: number, timeoutMs: number): Promise<void> {
     const what = `${coordinators} coordinators and ${volumes} volumes, and all copies`;
@@ -136,7 +146,8 @@ export class MinikvCluster {
   }
 }
 
-function isReady({ metadata, status }: V1Pod): boolean {
+/** Whether a pod takes requests and is not on its way out. */
+export function isReady({ metadata, status }: V1Pod): boolean {
   if (metadata?.deletionTimestamp !== undefined) return false;
   const conditions = status?.conditions ?? [];
   return conditions.some((condition) => condition.type === 'Ready' && condition.status === 'True');

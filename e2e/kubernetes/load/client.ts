@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Operation } from '../../harness/linearizable.ts';
-import type { Line } from './history.ts';
+import type { Line } from '../../harness/load-history.ts';
 
 const BASE = process.env['CLUSTER_URL'] ?? '';
 const CONTROL_PORT = 8080;
@@ -31,6 +31,8 @@ interface Asked {
 interface Attempt {
   readonly operation: Operation;
   readonly isAnswered: boolean;
+  /** How long the answer asks to wait. */
+  readonly retryAfterMs: number;
   readonly told: string;
 }
 
@@ -55,6 +57,7 @@ async function attempt(method: Method, key: string, value: string | null): Promi
   const startMs = performance.now();
   let status = 0;
   let body = '';
+  let retryAfterMs = 0;
   try {
     const answer = await fetch(`${BASE}/kv/${encodeURIComponent(key)}`, {
       method,
@@ -63,6 +66,7 @@ async function attempt(method: Method, key: string, value: string | null): Promi
     });
     body = await answer.text();
     status = answer.status;
+    retryAfterMs = 1_000 * Number(answer.headers.get('retry-after') ?? 0);
   } catch (error) {
     const cause = error instanceof Error ? (error.cause ?? error) : error;
     // An answer that broke off says nothing.
@@ -70,10 +74,14 @@ async function attempt(method: Method, key: string, value: string | null): Promi
   }
   const asked = { method, value, span: { key, startMs, endMs: performance.now() } };
   const told = `${method} ${key} ${String(status)} ${method === 'GET' ? '' : body.slice(0, 300)}`;
-  return { ...judged(asked, status, body), told };
+  return { ...judged(asked, status, body), retryAfterMs, told };
 }
 
-function judged(asked: Asked, status: number, body: string): Omit<Attempt, 'told'> {
+function judged(
+  asked: Asked,
+  status: number,
+  body: string,
+): Pick<Attempt, 'operation' | 'isAnswered'> {
   const { method, value, span } = asked;
   const absent = { ...span, kind: 'read', value: null, outcome: 'ok' } as const;
   if (method !== 'PUT' && status === 404) return { operation: absent, isAnswered: true };
@@ -93,11 +101,12 @@ function isRefused(body: string): boolean {
   }
 }
 
-/** One request as a client makes it: what failed is tried once more, at once. */
+/** One request as a client makes it: what failed is tried once more, when the answer says. */
 async function request(method: Method, key: string, value: string | null): Promise<boolean> {
   const first = await attempt(method, key, value);
   lines.push({ kind: 'operation', operation: first.operation });
   if (first.isAnswered) return true;
+  await sleep(first.retryAfterMs);
   const second = await attempt(method, key, value);
   lines.push({ kind: 'operation', operation: second.operation });
   const told = `${first.told}; then ${second.told}`;

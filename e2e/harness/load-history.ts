@@ -1,12 +1,13 @@
 /** What the clients in a pod saw, and what a story asks of it. */
-import { type Operation, violationsOf } from '../../harness/linearizable.ts';
+import { type Operation, violationsOf } from './linearizable.ts';
 
 /** One line that the clients wrote. */
 export type Line =
   | { readonly kind: 'operation'; readonly operation: Operation }
   | { readonly kind: 'mark'; readonly atMs: number; readonly name: string }
   /** A request that its second attempt saved, or did not. */
-  | { readonly kind: 'retried' | 'failed'; readonly atMs: number; readonly told: string };
+  | { readonly kind: 'retried'; readonly atMs: number; readonly told: string }
+  | { readonly kind: 'failed'; readonly atMs: number; readonly told: string };
 
 /** Between a mark and the next one. */
 interface Phase {
@@ -35,18 +36,18 @@ export class LoadHistory {
 
   /** What was asked twice in a phase, and failed both times. */
   failedIn(phase: string): readonly string[] {
-    return this.#toldIn(phase, 'failed');
-  }
-
-  retriedIn(phase: string): readonly string[] {
-    return this.#toldIn(phase, 'retried');
+    const { startMs, endMs } = this.#phase(phase);
+    const failed = this.#lines.filter((line) => line.kind === 'failed');
+    return failed.filter(({ atMs }) => atMs >= startMs && atMs < endMs).map(({ told }) => told);
   }
 
   /** The longest time without an acknowledged write of which at least a part lies in the phase. */
   gapMsIn(phase: string): number {
     const { startMs, endMs } = this.#phase(phase);
-    const times = this.#acknowledgedMs.toSorted((a, b) => a - b);
-    const gaps = times.map((time, place) => ({ fromMs: times[place - 1] ?? time, toMs: time }));
+    const acknowledged = this.#acknowledgedMs.toSorted((a, b) => a - b);
+    // A pause that has not ended yet is as long as what is known of it.
+    const times = [...acknowledged, Math.max(endMs, acknowledged.at(-1) ?? 0)];
+    const gaps = times.map((time, place) => ({ fromMs: times[place - 1] ?? startMs, toMs: time }));
     const here = gaps.filter(({ fromMs, toMs }) => toMs > startMs && fromMs < endMs);
     return Math.round(Math.max(...here.map(({ fromMs, toMs }) => toMs - fromMs)));
   }
@@ -59,13 +60,6 @@ export class LoadHistory {
     return this.#operations
       .filter(({ kind, outcome }) => kind === 'write' && outcome === 'ok')
       .map(({ endMs }) => endMs);
-  }
-
-  #toldIn(name: string, kind: 'retried' | 'failed'): readonly string[] {
-    const { startMs, endMs } = this.#phase(name);
-    return this.#lines.flatMap((line) =>
-      line.kind === kind && line.atMs >= startMs && line.atMs < endMs ? [line.told] : [],
-    );
   }
 
   #phase(name: string): Phase {
