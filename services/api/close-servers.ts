@@ -5,8 +5,6 @@
  * one on which nothing has come yet for busy, as a client leaves it that gives up a request while it
  * connects.
  */
-import type { Server } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../common/clock.ts';
 
 const LOOK_EVERY_MS = 50;
@@ -18,14 +16,25 @@ export interface ClosableServer {
   closeAllConnections(): void;
 }
 
+interface OpenSocket {
+  readonly bytesRead: number;
+  destroy(): unknown;
+  once(event: 'close', closed: () => void): unknown;
+}
+
+/** A server of `node:http`, whose connections can be seen. */
+export interface WatchableServer extends ClosableServer {
+  on(event: 'connection', opened: (socket: OpenSocket) => void): unknown;
+}
+
 /** `server` with an eye on its sockets; before it listens. */
-export function closable(server: Server): ClosableServer {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
+export function closable(server: WatchableServer): ClosableServer {
+  const sockets = new Set<OpenSocket>();
+  server.on('connection', (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  let silent: readonly Socket[] = [];
+  let silent: readonly OpenSocket[] = [];
   return {
     close: (closed) => server.close(closed),
     closeIdleConnections: () => {
