@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { chooseCluster } from './choice.ts';
+import { kubectl } from './harness/kubectl.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const JEST = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
@@ -13,11 +14,20 @@ const log = (phrase: string): void => {
   console.error(`${((performance.now() - startMs) / 1_000).toFixed(1).padStart(6)} s  ${phrase}`);
 };
 
-async function runStories(kubeconfig: string): Promise<number> {
+/** Set by whoever wants an end: what runs is ended, nothing new begins, and the cluster goes. */
+const ending = new AbortController();
+
+/** What its schema rules and controllers do is that of its version. */
+async function logVersion(): Promise<void> {
+  const version = JSON.parse(await kubectl(['get', '--raw', '/version'])) as { gitVersion: string };
+  log(`Kubernetes ${version.gitVersion}`);
+}
+
+async function runStories(): Promise<number> {
   const config = ['--config', 'jest.kubernetes.config.js', '--runInBand'];
   const args = [...JEST, 'node_modules/jest/bin/jest.js', ...config, ...process.argv.slice(2)];
-  const env = { ...process.env, KUBECONFIG: kubeconfig };
-  const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: 'inherit' });
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
+  ending.signal.addEventListener('abort', () => child.kill());
   return await new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code) => {
@@ -28,6 +38,9 @@ async function runStories(kubeconfig: string): Promise<number> {
 
 // A terminal's Ctrl-C ends the stories, and the cluster is then still taken down.
 process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => {
+  ending.abort();
+});
 
 const choice = chooseCluster(process.env);
 if (choice.kind === 'none') {
@@ -36,7 +49,9 @@ if (choice.kind === 'none') {
 } else {
   log(`the stories run on ${choice.name}`);
   try {
-    process.exitCode = await runStories(await choice.start(log));
+    process.env['KUBECONFIG'] = await choice.start(log);
+    await logVersion();
+    process.exitCode = ending.signal.aborted ? 1 : await runStories();
   } finally {
     await choice.stop();
   }
