@@ -16,6 +16,8 @@ const common = {
 export default {
   // A bound for tests that hang, not a measure: a busy machine may be slow.
   testTimeout: 20_000,
+  // Stories start whole clusters: more than two at once would fight for the cores.
+  maxWorkers: 2,
   projects: [
     {
       ...common,

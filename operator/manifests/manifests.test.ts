@@ -119,7 +119,7 @@ describe('rights', () => {
 
   test('claims are never deleted', () => {
     const claims = rules.find((rule) => rule.resources.includes('persistentvolumeclaims'));
-    expect(claims?.verbs).toEqual(['get', 'list', 'watch', 'patch']);
+    expect(claims?.verbs).toEqual(['list', 'watch', 'patch']);
   });
 });
 
