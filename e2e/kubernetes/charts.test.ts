@@ -99,7 +99,15 @@ test('clusters and their kind outlive the operator, and the next one takes them 
   const home = ['--namespace', release];
   const values = ['--set', `watchNamespaces={${release}}`, '--set', 'rights.users=false'];
   // The kind may have come with install.yaml; from then on it is this release's.
-  const install = ['install', release, OPERATOR_CHART, ...home, ...values, '--take-ownership'];
+  const install = [
+    'install',
+    release,
+    OPERATOR_CHART,
+    ...home,
+    ...values,
+    '--take-ownership',
+    '--force-conflicts',
+  ];
   const clusterIsThere = async (): Promise<boolean> =>
     (await namespace.list<KubeObject>('minikvcluster')).some(
       ({ metadata }) => metadata.name === 'kept',

@@ -29,8 +29,15 @@ test('is Ready within a minute', async () => {
   const startMs = performance.now();
   const narrow = [`watchNamespaces={${namespace.name}}`, 'rights.users=false'];
   const values = narrow.flatMap((value) => ['--set', value]);
-  // The kind may have come with another story; from then on it is this release's.
-  const args = ['minikv-operator', OPERATOR_CHART, ...home, ...values, '--take-ownership'];
+  // The kind may have come with another story, by plain kubectl; from then on it is this release's.
+  const args = [
+    'minikv-operator',
+    OPERATOR_CHART,
+    ...home,
+    ...values,
+    '--take-ownership',
+    '--force-conflicts',
+  ];
   await helm(['install', ...args]);
   await helm(['install', 'demo', CLUSTER_CHART, ...home, '--set', `image=${MINIKV_IMAGE}`]);
   await cluster.condition('Ready', READY_MS);
