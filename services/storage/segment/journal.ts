@@ -209,7 +209,11 @@ export class Journal {
     await this.#write(active, drafts, carriesSync);
     this.#settle(this.#batch);
     this.#batch = [];
-    if (carriesSync) this.#answerSynced();
+    if (carriesSync) {
+      // It has made all before it durable too.
+      this.#cover();
+      this.#answerCovered();
+    }
   }
 
   /** As many waiting records as fit the segment and one write call. */
@@ -284,8 +288,7 @@ export class Journal {
 
   async #sync(): Promise<void> {
     const active = this.#active;
-    this.#covered = this.#waiters;
-    this.#waiters = [];
+    this.#cover();
     this.#syncDue = false;
     if (active !== null) {
       const target = active.written;
@@ -293,16 +296,18 @@ export class Journal {
       await active.file.sync();
       this.#noteSync(active, target, beganMs);
     }
-    for (const pending of this.#covered) pending.resolve();
-    this.#covered = [];
-    if (this.unsyncedBytes === 0) this.#options.onAllSynced();
+    this.#answerCovered();
   }
 
-  /** A write that carried its sync has made all before it durable too. */
-  #answerSynced(): void {
-    const covered = this.#waiters;
+  /** Whoever waits now is answered by the next sync to end. */
+  #cover(): void {
+    this.#covered = this.#waiters;
     this.#waiters = [];
-    for (const pending of covered) pending.resolve();
+  }
+
+  #answerCovered(): void {
+    for (const pending of this.#covered) pending.resolve();
+    this.#covered = [];
     if (this.unsyncedBytes === 0) this.#options.onAllSynced();
   }
 
