@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { crc32 } from '../common/checksum.ts';
-import { type LogIndex, logIndex, type NodeId, nodeId, term } from '../common/ids.ts';
+import { type LogIndex, logIndex, NOBODY, type NodeId, nodeId, term } from '../common/ids.ts';
 import { seededRandom } from '../common/random.ts';
 import { encodeMessage } from '../coordinator/grpc/raft-codec.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
@@ -233,6 +233,31 @@ describe('three drivers', () => {
     await world.clock.advance(5000);
     expect(await reading).toBe('NO_LEADER');
     expect(leader.machine.texts).toEqual([]);
+  });
+
+  test('who waits for a leader hears of the next one, or that there is none in time', async () => {
+    const world = await three();
+    const old = await world.leader();
+    await world.clock.advance(200);
+    await world.kill(old.id);
+    const [one] = [...world.nodes.values()];
+    for (let i = 0; i < 100 && one?.driver.status().leader !== NOBODY; i += 1) {
+      await world.clock.advance(1);
+    }
+    const waiting = one?.driver.awaitLeader(1000).then(() => one.driver.status().leader);
+    await world.clock.advance(900);
+    expect(await waiting).toBe((await world.leader()).id);
+    await one?.driver.awaitLeader(0);
+
+    const last = await world.leader();
+    for (const { id } of [...world.nodes.values()]) if (id !== last.id) await world.kill(id);
+    await world.clock.advance(2000);
+    const inVain = last.driver.awaitLeader(500).catch((error: { code: string }) => error.code);
+    await world.clock.advance(700);
+    expect(await inVain).toBe('NO_LEADER');
+    const stopped = last.driver.awaitLeader(500).catch((error: { code: string }) => error.code);
+    await last.driver.stop();
+    expect(await stopped).toBe('STOPPING');
   });
 
   test('a follower that the log cannot help gets a snapshot', async () => {

@@ -27,7 +27,7 @@ import type { SnapshotTransfer } from './snapshot-transfer.ts';
 import type { StateMachine } from './state-machine.ts';
 import type { SnapshotChunk, SnapshotProgress, Transport } from './transport.ts';
 import type { Consensus } from './types.ts';
-import { AppliedWaiters, ReadWaiters } from './waiters.ts';
+import { Waiters } from './waiters.ts';
 
 /** The unit of Raft's time-outs. A stalled loop ticks late, so its own stall never looks like a dead leader. */
 export const TICK_MS = 10;
@@ -61,8 +61,7 @@ export class Driver implements Consensus {
   readonly #core: RaftCore;
   readonly #writer: LogWriter;
   readonly #proposals = new Proposals();
-  readonly #reads = new ReadWaiters();
-  readonly #applied = new AppliedWaiters();
+  readonly #waiters = new Waiters();
   /** Confirmed reads whose index is not applied yet. */
   #confirmed: { readonly readId: number; readonly index: LogIndex }[] = [];
   readonly #listeners: ((status: RaftStatus) => void)[] = [];
@@ -107,7 +106,7 @@ export class Driver implements Consensus {
     await this.#writer.idle();
     if (!this.#isDead) await machine.flush();
     this.#isDead = true;
-    this.#failWaiters(new KvError('STOPPING', 'this coordinator is stopping; use another one'));
+    this.#waiters.fail(new KvError('STOPPING', 'this coordinator is stopping; use another one'));
     await log.close();
   }
 
@@ -124,14 +123,20 @@ export class Driver implements Consensus {
   readBarrier(timeoutMs: number): Promise<LogIndex> {
     if (this.#isDead)
       return Promise.reject(new KvError('STOPPING', 'this coordinator has stopped'));
-    const waiting = this.#reads.join(this.#parts.clock.monotonicMs() + timeoutMs);
+    const waiting = this.#waiters.reads.join(this.#parts.clock.monotonicMs() + timeoutMs);
     this.#wake();
     return waiting;
   }
 
   async waitApplied(index: LogIndex, timeoutMs: number): Promise<void> {
     if (this.#parts.machine.applied.index >= index) return;
-    await this.#applied.wait(index, this.#parts.clock.monotonicMs() + timeoutMs);
+    await this.#waiters.applied.wait(index, this.#parts.clock.monotonicMs() + timeoutMs);
+  }
+
+  async awaitLeader(timeoutMs: number): Promise<void> {
+    if (this.#core.status().leader !== NOBODY) return;
+    if (this.#isDead) throw new KvError('STOPPING', 'this coordinator has stopped');
+    await this.#waiters.leader.wait(this.#parts.clock.monotonicMs() + timeoutMs);
   }
 
   status(): RaftStatus {
@@ -194,9 +199,7 @@ export class Driver implements Consensus {
     this.#tickCount += 1;
     this.#step(() => this.#core.tick());
     if (this.#tickCount % SWEEP_EVERY_TICKS === 0) {
-      const nowMs = this.#parts.clock.monotonicMs();
-      this.#reads.sweep(nowMs);
-      this.#applied.sweep(nowMs);
+      this.#waiters.sweep(this.#parts.clock.monotonicMs());
     }
     if (this.#tickCount % COMPACT_EVERY_TICKS === 0) void this.#compact();
   }
@@ -215,7 +218,7 @@ export class Driver implements Consensus {
       for (const { proposalId, commands } of this.#proposals.depart()) {
         this.#core.propose(proposalId, commands);
       }
-      if (this.#reads.hasNew) this.#core.read(this.#reads.depart());
+      if (this.#waiters.reads.hasNew) this.#core.read(this.#waiters.reads.depart());
       for (let turns = 0; turns < READY_TURNS_MAX; turns += 1) {
         const ready = this.#core.takeReady();
         if (ready === null) break;
@@ -253,7 +256,7 @@ export class Driver implements Consensus {
     machine.apply(ready.committed);
     const last = machine.applied.index;
     this.#core.applied(last);
-    this.#applied.applied(last);
+    this.#waiters.applied.applied(last);
     this.#answerReads();
   }
 
@@ -263,7 +266,7 @@ export class Driver implements Consensus {
     const waiting = this.#confirmed;
     this.#confirmed = waiting.filter(({ index }) => index > applied);
     for (const { readId, index } of waiting) {
-      if (index <= applied) this.#reads.confirmed(readId, index);
+      if (index <= applied) this.#waiters.reads.confirmed(readId, index);
     }
   }
 
@@ -271,7 +274,7 @@ export class Driver implements Consensus {
     // Not at once: without a leader the next round would be lost in the same turn.
     for (const readId of lost) {
       this.#parts.clock.after(READ_RETRY_MS, () => {
-        this.#reads.lost(readId);
+        this.#waiters.reads.lost(readId);
         this.#wake();
       });
     }
@@ -301,6 +304,7 @@ export class Driver implements Consensus {
       'leadership changed',
     );
     if (status.role === 'leader') this.#parts.metrics.elections.add();
+    if (status.leader !== NOBODY) this.#waiters.leader.led();
     for (const listener of this.#listeners) listener(status);
   }
 
@@ -349,7 +353,7 @@ export class Driver implements Consensus {
       metrics.snapshotsInstalled.add();
       logger.info({ index: point.index, term: point.term }, 'snapshot installed');
       this.#step(() => this.#core.snapshotInstalled(point));
-      this.#applied.applied(point.index);
+      this.#waiters.applied.applied(point.index);
       this.#answerReads();
     } catch (error) {
       this.#die(asError(error));
@@ -388,17 +392,12 @@ export class Driver implements Consensus {
     }
   }
 
-  #failWaiters(error: KvError): void {
-    this.#reads.fail(error);
-    this.#applied.fail(error);
-  }
-
   #die(error: Error): void {
     if (this.#isDead) return;
     this.#isDead = true;
     this.#timer?.cancel();
     this.#parts.logger.error({ error }, 'consensus stops');
-    this.#failWaiters(new KvError('STOPPING', 'this coordinator has stopped'));
+    this.#waiters.fail(new KvError('STOPPING', 'this coordinator has stopped'));
     this.#parts.onFatal(error);
   }
 }

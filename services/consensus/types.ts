@@ -16,6 +16,8 @@ export interface Consensus {
   readBarrier(timeoutMs: number): Promise<LogIndex>;
   /** Resolves once `index` is applied here. @throws KvError `DEADLINE_EXCEEDED` after `timeoutMs`. */
   waitApplied(index: LogIndex, timeoutMs: number): Promise<void>;
+  /** Resolves once a leader is known here, at once where one is. @throws KvError `NO_LEADER` after `timeoutMs`, `STOPPING`. */
+  awaitLeader(timeoutMs: number): Promise<void>;
   status(): RaftStatus;
   /** Milliseconds since the leader was heard, 0 on the leader, Infinity where none was. */
   leaderContactMs(): number;

@@ -17,48 +17,94 @@ interface IndexWaiter extends Waiter<undefined> {
   readonly index: LogIndex;
 }
 
-/** Calls that wait until an index is applied. */
-export class AppliedWaiters {
-  #waiting: IndexWaiter[] = [];
+/** Calls that wait, at most {@link WAITERS_MAX} of them. */
+class WaitList<W extends Waiter<undefined>> {
+  readonly #late: (waiter: W) => KvError;
+  #waiting: W[] = [];
 
-  wait(index: LogIndex, deadlineMs: number): Promise<undefined> {
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.length >= WAITERS_MAX) {
-        reject(new KvError('OVERLOADED', 'too many reads are waiting; try again shortly'));
-        return;
-      }
-      this.#waiting.push({ index, deadlineMs, resolve, reject });
-    });
+  /** `late` is what a waiter is told whose deadline has passed. */
+  constructor(late: (waiter: W) => KvError) {
+    this.#late = late;
   }
 
-  applied(index: LogIndex): void {
-    if (this.#waiting.length === 0) return;
-    const ready = this.#waiting.filter((waiter) => waiter.index <= index);
-    if (ready.length === 0) return;
-    this.#waiting = this.#waiting.filter((waiter) => waiter.index > index);
-    for (const waiter of ready) waiter.resolve(undefined);
+  add(waiter: W): void {
+    if (this.#waiting.length < WAITERS_MAX) this.#waiting.push(waiter);
+    else waiter.reject(new KvError('OVERLOADED', 'too many calls are waiting; try again shortly'));
+  }
+
+  release(isReady: (waiter: W) => boolean): void {
+    for (const waiter of this.#take(isReady)) waiter.resolve(undefined);
   }
 
   sweep(nowMs: number): void {
-    const late = this.#waiting.filter(({ deadlineMs }) => deadlineMs <= nowMs);
-    if (late.length === 0) return;
-    this.#waiting = this.#waiting.filter(({ deadlineMs }) => deadlineMs > nowMs);
-    for (const waiter of late) {
-      waiter.reject(
-        new KvError('DEADLINE_EXCEEDED', `index ${waiter.index} was not applied here in time`),
-      );
+    for (const waiter of this.#take(({ deadlineMs }) => deadlineMs <= nowMs)) {
+      waiter.reject(this.#late(waiter));
     }
   }
 
   fail(error: KvError): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const waiter of waiting) waiter.reject(error);
+    for (const waiter of this.#take(() => true)) waiter.reject(error);
+  }
+
+  #take(isTaken: (waiter: W) => boolean): readonly W[] {
+    const taken = this.#waiting.filter((waiter) => isTaken(waiter));
+    if (taken.length > 0) this.#waiting = this.#waiting.filter((waiter) => !isTaken(waiter));
+    return taken;
+  }
+}
+
+/** Calls that wait until an index is applied. */
+class AppliedWaiters {
+  readonly #list = new WaitList<IndexWaiter>(
+    ({ index }) => new KvError('DEADLINE_EXCEEDED', `index ${index} was not applied here in time`),
+  );
+
+  wait(index: LogIndex, deadlineMs: number): Promise<undefined> {
+    return new Promise((resolve, reject) => {
+      this.#list.add({ index, deadlineMs, resolve, reject });
+    });
+  }
+
+  applied(applied: LogIndex): void {
+    this.#list.release(({ index }) => index <= applied);
+  }
+
+  sweep(nowMs: number): void {
+    this.#list.sweep(nowMs);
+  }
+
+  fail(error: KvError): void {
+    this.#list.fail(error);
+  }
+}
+
+/** Calls that wait until some node leads. */
+class LeaderWaiters {
+  readonly #list = new WaitList<Waiter<undefined>>(
+    () => new KvError('NO_LEADER', 'the coordinators have no leader at present'),
+  );
+
+  wait(deadlineMs: number): Promise<undefined> {
+    return new Promise((resolve, reject) => {
+      this.#list.add({ deadlineMs, resolve, reject });
+    });
+  }
+
+  led(): void {
+    this.#list.release(() => true);
+  }
+
+  sweep(nowMs: number): void {
+    this.#list.sweep(nowMs);
+  }
+
+  fail(error: KvError): void {
+    this.#list.fail(error);
   }
 }
 
 /** Reads that wait for a ReadIndex round: all of one turn share one read id. */
-export class ReadWaiters {
+class ReadWaiters {
   #next: Waiter<LogIndex>[] = [];
   readonly #asked = new Map<number, Waiter<LogIndex>[]>();
   #readId = 0;
@@ -132,5 +178,25 @@ export class ReadWaiters {
       }
     }
     return kept;
+  }
+}
+
+/** All that waits on one driver. */
+export class Waiters {
+  readonly reads = new ReadWaiters();
+  readonly applied = new AppliedWaiters();
+  readonly leader = new LeaderWaiters();
+
+  /** Ends the waits whose deadline has passed. */
+  sweep(nowMs: number): void {
+    for (const waiters of this.#all) waiters.sweep(nowMs);
+  }
+
+  fail(error: KvError): void {
+    for (const waiters of this.#all) waiters.fail(error);
+  }
+
+  get #all(): readonly (ReadWaiters | AppliedWaiters | LeaderWaiters)[] {
+    return [this.reads, this.applied, this.leader];
   }
 }

@@ -34,8 +34,8 @@ export class GatewayCore implements Gateway {
     this.#components = components;
   }
 
-  admitWrite(declaredBytes: number | null): void {
-    this.#writes.admit(declaredBytes);
+  async admitWrite(declaredBytes: number | null, timeoutMs: number): Promise<void> {
+    await this.#writes.admit(declaredBytes, timeoutMs);
   }
 
   async put(request: PutRequest, context: MutationContext): Promise<MutationResult> {

@@ -103,8 +103,11 @@ export interface Redirect {
 }
 
 export interface Gateway {
-  /** Cheap checks before the body is read: stopping, leader known, enough volumes, space. Throws KvError. */
-  admitWrite(declaredBytes: number | null): void;
+  /**
+   * Cheap checks before the body is read: stopping, enough volumes, space, and a leader, which is
+   * waited for a little. @throws KvError
+   */
+  admitWrite(declaredBytes: number | null, timeoutMs: number): Promise<void>;
   put(request: PutRequest, context: MutationContext): Promise<MutationResult>;
   delete(
     key: Uint8Array,

@@ -16,6 +16,8 @@ export const LIMITS = {
   commitTickMs: 100,
   /** How long news of a decision wait for others to the same volume. */
   settleLingerMs: 20,
+  /** A write waits so long for a leader to be known; several elections fit in. */
+  leaderPatienceMs: SECOND_MS,
   /** A proposal without outcome is handed over again. */
   reproposeMs: 500,
   /** How long an outcome is still awaited after the client was told that it is unknown. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { utf8 } from '../common/bytes.ts';
 import { digestOf } from '../common/digest.ts';
 import { KvError } from '../common/errors.ts';
-import { birthOf, blobId, logIndex, nodeId, session, txnId } from '../common/ids.ts';
+import { birthOf, blobId, logIndex, NOBODY, nodeId, session, txnId } from '../common/ids.ts';
 import { KIB, MIB, MINUTE_MS } from '../common/units.ts';
 import { CoordinatorWorld, type End, HandBody, patterned } from '../testing/coordinator-world.ts';
 import type { MutationResult } from './gateway.ts';
@@ -124,9 +124,7 @@ describe('a small value', () => {
     const world = new CoordinatorWorld();
     world.volumes.at(1).isHeard = false;
     world.volumes.at(2).leaving = true;
-    expect(() => world.gateway.admitWrite(1)).toThrow(
-      expect.objectContaining({ code: 'TOO_FEW_VOLUMES' }),
-    );
+    expect(await world.code(world.gateway.admitWrite(1, 1000))).toBe('TOO_FEW_VOLUMES');
     expect(await world.code(world.put('k', small))).toBe('TOO_FEW_VOLUMES');
     expect(world.volumes.at(3).calls).toEqual([]);
   });
@@ -143,9 +141,7 @@ describe('a small value', () => {
     for (const volume of world.volumes.all()) volume.mood = 'full';
     expect(await world.code(world.put('k', small))).toBe('NO_SPACE');
     expect(world.volumes.at(1).suspected).toBe(false);
-    expect(() => world.gateway.admitWrite(2 ** 40)).toThrow(
-      expect.objectContaining({ code: 'NO_SPACE' }),
-    );
+    expect(await world.code(world.gateway.admitWrite(2 ** 40, 1000))).toBe('NO_SPACE');
   });
 
   test('a digest that does not match: 422 before anything is staged', async () => {
@@ -166,13 +162,38 @@ describe('a small value', () => {
     expect(states(world)).toEqual([]);
   });
 
-  test('no leader, or stopping: refused at once', async () => {
+  test('stopping: refused at once', async () => {
     const world = new CoordinatorWorld();
-    world.consensus.leader = nodeId(0);
-    expect(await world.code(world.put('k', small))).toBe('NO_LEADER');
-    world.consensus.leader = nodeId(1);
     world.writes.beginStop();
     expect(await world.code(world.put('k', small))).toBe('STOPPING');
+  });
+
+  test('without a leader a write waits a little for one, and only then is refused', async () => {
+    const world = new CoordinatorWorld();
+    world.consensus.changeLeader(NOBODY);
+    const put = world.put('k', small);
+    expect(await world.code(put, LIMITS.leaderPatienceMs - 1)).toBe('pending');
+    expect(await world.code(put, 1)).toBe('NO_LEADER');
+    expect(world.consensus.proposed).toEqual([]);
+  });
+
+  test('a write never waits longer for a leader than its client allows', async () => {
+    const world = new CoordinatorWorld();
+    world.consensus.changeLeader(NOBODY);
+    const admitted = world.gateway.admitWrite(1, 50);
+    expect(await world.code(admitted, 49)).toBe('pending');
+    expect(await world.code(admitted, 1)).toBe('NO_LEADER');
+  });
+
+  test('a write that came between two leaders is done by the next one', async () => {
+    const world = new CoordinatorWorld();
+    world.consensus.changeLeader(NOBODY);
+    const admitted = world.gateway.admitWrite(small.length, 1000);
+    const put = world.put('k', small);
+    expect(await world.code(put, LIMITS.leaderPatienceMs / 2)).toBe('pending');
+    world.consensus.changeLeader(nodeId(2));
+    await world.done(admitted);
+    expect((await world.done(put)).results[0]?.effect).toBe('created');
   });
 
   test('a client that never sends: 408', async () => {

@@ -7,7 +7,7 @@ import { concatBytes } from '../common/bytes.ts';
 import type { Clock } from '../common/clock.ts';
 import { digestOf, digestStream } from '../common/digest.ts';
 import { asError, KvError } from '../common/errors.ts';
-import { blobId, type Digest } from '../common/ids.ts';
+import { blobId, type Digest, NOBODY } from '../common/ids.ts';
 import { mintCopyId, type Random } from '../common/random.ts';
 import type { Consensus } from '../consensus/types.ts';
 import type { Condition } from '../metadata/commands.ts';
@@ -77,8 +77,8 @@ export class WritePath {
   }
 
   /** @throws KvError `STOPPING`, `NO_LEADER`, `TOO_FEW_VOLUMES`, `NO_SPACE`, `OVERLOADED`. */
-  admit(declaredBytes: number | null): void {
-    this.#admitCommand();
+  async admit(declaredBytes: number | null, timeoutMs: number): Promise<void> {
+    await this.#admitCommand(timeoutMs);
     const writable = this.#writable();
     const { minReplicas } = this.#options;
     requireVolumes(writable, minReplicas);
@@ -92,7 +92,7 @@ export class WritePath {
   }
 
   async put(request: PutRequest, context: MutationContext): Promise<MutationResult> {
-    this.#admitCommand();
+    await this.#admitCommand(context.timeoutMs);
     if ((request.declaredBytes ?? 0) > request.maxBytes) throw tooLarge(request.maxBytes);
     const giveBack = this.#budget.take(chargeOf(request.declaredBytes));
     const { clock } = this.#components;
@@ -120,7 +120,7 @@ export class WritePath {
   }
 
   async transact(ops: readonly TransactionOp[], context: MutationContext): Promise<MutationResult> {
-    this.#admitCommand();
+    await this.#admitCommand(context.timeoutMs);
     const giveBack = this.#budget.take(bytesOf(ops));
     try {
       const planned = ops.map((op) => this.#planOp(op));
@@ -257,11 +257,12 @@ export class WritePath {
     return writableVolumes(this.#components, this.#options.minReplicas);
   }
 
-  #admitCommand(): void {
+  /** A leader that hands over or has died is replaced in far less time than a client waits to ask again. */
+  async #admitCommand(timeoutMs: number): Promise<void> {
     if (this.#isStopping) throw new KvError('STOPPING', 'this coordinator is stopping');
-    if (this.#components.consensus.status().leader === 0) {
-      throw new KvError('NO_LEADER', 'the coordinators have no leader at present');
-    }
+    const { consensus } = this.#components;
+    if (consensus.status().leader !== NOBODY) return;
+    await consensus.awaitLeader(Math.min(timeoutMs, LIMITS.leaderPatienceMs));
   }
 
   #result({ txnId, outcome }: Committed): MutationResult {

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
-import { type LogIndex, logIndex, type NodeId, nodeId, term } from '../common/ids.ts';
+import { type LogIndex, logIndex, NOBODY, type NodeId, nodeId, term } from '../common/ids.ts';
 import type { Consensus } from '../consensus/types.ts';
 import { decodeCommand, encodeCommand } from '../metadata/command-codec.ts';
 import type { Command } from '../metadata/commands.ts';
@@ -83,6 +83,20 @@ export class FakeConsensus implements Consensus {
 
   async waitApplied(index: LogIndex): Promise<void> {
     if (this.#metadata.appliedIndex < index) throw new KvError('DEADLINE_EXCEEDED', 'not yet');
+  }
+
+  awaitLeader(timeoutMs: number): Promise<void> {
+    if (this.leader !== NOBODY) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(timeoutMs, () => {
+        reject(new KvError('NO_LEADER', 'no leader at present'));
+      });
+      this.onLeadership(({ leader }) => {
+        if (leader === NOBODY) return;
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   status(): RaftStatus {

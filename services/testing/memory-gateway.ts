@@ -60,7 +60,7 @@ export class MemoryGateway implements Gateway {
   readonly #remembered = new Map<string, { hash: string; result: MutationResult }>();
   readonly #random = seededRandom(1);
 
-  admitWrite(): void {
+  async admitWrite(): Promise<void> {
     if (this.refusal !== null) throw this.refusal;
   }
 

@@ -34,7 +34,7 @@ export async function writeKey(exchange: Exchange, key: Uint8Array, query: strin
   };
   const context = new HttpMutationContext(exchange, headers.idempotencyKey);
   checkSize(request.declaredBytes, request.maxBytes);
-  gateway.admitWrite(request.declaredBytes);
+  await gateway.admitWrite(request.declaredBytes, context.timeoutMs);
   const body = hashes.length === 0 ? exchange.body : checkedBody(exchange.body, hashes);
   const result = await gateway.put({ ...request, body }, context);
   const [op] = result.results;

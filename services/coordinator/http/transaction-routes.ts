@@ -29,12 +29,12 @@ import {
 export async function runTransaction(exchange: Exchange): Promise<void> {
   const gateway = exchange.context.requireGateway();
   const { idempotencyKey } = new RequestHeaders(exchange.req.rawHeaders);
-  gateway.admitWrite(null);
+  const context = new HttpMutationContext(exchange, idempotencyKey);
+  await gateway.admitWrite(null, context.timeoutMs);
   const { operations } = await readJson(exchange, transactionRequestSchema, OPS_BODY_BYTES_MAX);
   if (new Set(operations.map(({ key }) => key)).size < operations.length) {
     throw new KvError('INVALID_ARGUMENT', 'a key occurs once in a transaction');
   }
-  const context = new HttpMutationContext(exchange, idempotencyKey);
   const result = await gateway.transact(operations.map(opOf), context);
   const body: TransactionAnswer = {
     txnId: result.txnId,
