@@ -66,13 +66,14 @@ test('six pods of a bad image at creation: the right one makes the cluster', asy
 
 describe('a cluster that runs', () => {
   beforeAll(async () => {
-    watch = await PodWatch.start(namespace.name, PODS);
+    watch = await PodWatch.start(namespace, 'demo');
     await expectService('before');
   });
 
   test('loses one pod to a bad image, serves on, and rolls with the right one', async () => {
     await cluster.change({ image: BAD_IMAGE });
     await untilBroken();
+    expect(await cluster.said('RollBlocked')).toBe('True BrokenPod');
     expect(await cluster.said('Available')).toBe('True Serving');
     await expectService('meanwhile');
     expect(watch?.removed).toEqual(['demo-volume-2']);

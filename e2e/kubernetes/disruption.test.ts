@@ -13,7 +13,7 @@ const SETTLE_MS = 90_000;
 const HAND_OVER_MS = 30_000;
 const LEADER_ROUNDS = [1, 2, 3];
 const CONDITIONS = ['Ready', 'QuorumHealthy'].map(
-  (type) => `${type}={.status.conditions[?(@.type=="${type}")].status}`,
+  (type) => `${type}={.object.status.conditions[?(@.type=="${type}")].status}`,
 );
 
 let namespace: Namespace;

@@ -13,7 +13,7 @@ import {
   READY_MS,
 } from './harness/minikv.ts';
 import { Namespace } from './harness/namespace.ts';
-import { PodHistory } from './harness/pod-history.ts';
+import { PodWatch } from './harness/pod-watch.ts';
 
 const PAUSE_MS_MAX = 2_000;
 const ROLL_MS = 240_000;
@@ -25,7 +25,7 @@ const anImage = NEXT_IMAGE === undefined ? test.skip : test;
 let namespace: Namespace;
 let cluster: MinikvCluster;
 let load: Load;
-let pods: PodHistory;
+let pods: PodWatch;
 
 beforeAll(async () => {
   namespace = await Namespace.create('rolls');
@@ -34,7 +34,7 @@ beforeAll(async () => {
   await namespace.apply(clusterObject('demo'));
   await cluster.condition('Ready', READY_MS);
   load = await Load.start(namespace, 'demo');
-  pods = await PodHistory.start(namespace, 'demo');
+  pods = await PodWatch.start(namespace, 'demo');
 });
 
 afterAll(async () => {
@@ -63,12 +63,12 @@ async function roll(phase: string, spec: object): Promise<void> {
 
 /** All pods, one at a time: volumes from the last to the first, followers, the leader. */
 async function expectRoll(phase: string, leader: string): Promise<void> {
-  const { replaced } = pods;
-  expect(replaced.slice(0, 3)).toEqual(['demo-volume-2', 'demo-volume-1', 'demo-volume-0']);
-  expect(new Set(replaced).size).toBe(6);
-  expect(replaced).toHaveLength(6);
-  expect(replaced.at(-1)).toBe(leader);
-  expect(pods.awayMax).toBe(1);
+  const { removed } = pods;
+  expect(removed.slice(0, 3)).toEqual(['demo-volume-2', 'demo-volume-1', 'demo-volume-0']);
+  expect(new Set(removed).size).toBe(6);
+  expect(removed).toHaveLength(6);
+  expect(removed.at(-1)).toBe(leader);
+  expect(pods.worst).toHaveLength(1);
   expect(load.history.failedIn(phase)).toEqual([]);
   expect(load.history.gapMsIn(phase)).toBeLessThan(PAUSE_MS_MAX);
   expect((await cluster.view()).leader.name).not.toBe(leader);
@@ -97,7 +97,7 @@ test('three volumes become five, and no pod is touched', async () => {
   await cluster.settled(3, 5, SCALE_MS);
   await cluster.condition('Ready');
   await load.mark('more ended');
-  expect(pods.replaced).toEqual([]);
+  expect(pods.removed).toEqual([]);
   expect(load.history.failedIn('more')).toEqual([]);
   const { volumes: five } = await cluster.view();
   expect(new Set(five.map(({ disk }) => disk)).size).toBe(5);

@@ -39,7 +39,15 @@ export const CONDITION_REASONS = {
     Unknown: [],
   },
   RollBlocked: {
-    True: ['Quorum', 'UnderReplicated', 'VolumeUnavailable', 'Budget', 'ClaimLost', 'StateUnknown'],
+    True: [
+      'BrokenPod',
+      'Quorum',
+      'UnderReplicated',
+      'VolumeUnavailable',
+      'Budget',
+      'ClaimLost',
+      'StateUnknown',
+    ],
     False: ['NotBlocked'],
     Unknown: [],
   },

@@ -9,6 +9,8 @@ import type { PodDelete, PodFacts, Snapshot } from './types.ts';
 
 export interface BrokenFinding {
   readonly pods: readonly PodFacts[];
+  /** Those of the newest template: what they have met would meet the next one too. */
+  readonly newest: readonly PodFacts[];
   readonly delete: PodDelete | null;
 }
 
@@ -19,8 +21,16 @@ export function brokenFinding(s: Snapshot, healthy: readonly string[] | null): B
   const found = pods.find((pod) => mayDelete(s, pod, healthy));
   return {
     pods,
+    newest: pods.filter((pod) => isObserved(s, pod.role) && !isOutdated(s, pod)),
     delete: found === undefined ? null : { pod: found.name, uid: found.uid, rv: found.rv },
   };
+}
+
+/** For eyes: which pod, and why. */
+export function sentenceOf({ name, waitingReason, unschedulable, exitMessage }: PodFacts): string {
+  const why = unschedulable ? 'no node takes it' : (waitingReason ?? 'it does not become ready');
+  const words = exitMessage === null ? '' : ` (${exitMessage.trim()})`;
+  return `pod ${name} is broken: ${why}${words}`;
 }
 
 function mayDelete(s: Snapshot, pod: PodFacts, healthy: readonly string[] | null): boolean {

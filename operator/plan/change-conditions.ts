@@ -1,9 +1,10 @@
 /** The conditions that say what the operator is about, and what keeps it from it. */
 import type { ConditionFinding } from '../api/conditions.ts';
+import { sentenceOf } from './broken.ts';
 import type { Findings } from './findings.ts';
 import type { Blocked } from './gates.ts';
 import { ABSENCE_MS_MAX, namesOf } from './pods.ts';
-import type { PodFacts, Snapshot } from './types.ts';
+import type { Snapshot } from './types.ts';
 
 /** Creation lasts until `Ready` is true for the first time. */
 export function progressing(
@@ -85,7 +86,7 @@ export function degraded(f: Findings, cluster: Snapshot['cluster']): ConditionFi
     ...(claims.replacedDisks.length > 0
       ? [is('DiskReplaced', claims.replacedDisks.join('; '))]
       : []),
-    ...(broken.pods.length > 0 ? [is('BrokenPod', broken.pods.map(sentence).join('; '))] : []),
+    ...(broken.pods.length > 0 ? [is('BrokenPod', broken.pods.map(sentenceOf).join('; '))] : []),
   ];
   const [worst] = found;
   if (worst === undefined) {
@@ -98,12 +99,6 @@ const is = (
   reason: 'BrokenPod' | 'MemberDataLost' | 'ClaimLost' | 'DiskReplaced' | 'DataLost',
   message: string,
 ): ConditionFinding<'Degraded'> => ({ type: 'Degraded', status: 'True', reason, message });
-
-function sentence({ name, waitingReason, unschedulable, exitMessage }: PodFacts): string {
-  const why = unschedulable ? 'no node takes it' : (waitingReason ?? 'it does not become ready');
-  const words = exitMessage === null ? '' : ` (${exitMessage.trim()})`;
-  return `pod ${name} is broken: ${why}${words}`;
-}
 
 export function rollBlocked(s: Snapshot, f: Findings): ConditionFinding<'RollBlocked'> {
   const type = 'RollBlocked';

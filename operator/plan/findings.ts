@@ -32,6 +32,7 @@ export function findingsOf(s: Snapshot): Findings {
   const replicas = replicasOf(s);
   const clusterId = identity.kind === 'known' ? identity.clusterId : null;
   const quorum = quorumOf(s, replicas.coordinator);
+  const broken = brokenFinding(s, quorum.healthy);
   return {
     identity,
     replicas,
@@ -40,9 +41,9 @@ export function findingsOf(s: Snapshot): Findings {
     claims: claimsFinding(s),
     bootstrap: bootstrapOf(s, clusterId, replicas.coordinator),
     quorum,
-    broken: brokenFinding(s, quorum.healthy),
+    broken,
     open: openDisruption(s),
-    roll: rollOf(s, quorum),
+    roll: rollOf(s, quorum, broken),
     zones: zonesFinding(s),
   };
 }

@@ -10,6 +10,7 @@ import type { Snapshot } from './types.ts';
 
 export interface Blocked {
   readonly reason:
+    | 'BrokenPod'
     | 'Quorum'
     | 'UnderReplicated'
     | 'VolumeUnavailable'

@@ -35,13 +35,18 @@ function behind(s: Snapshot, name: string, role: Role): string | null {
   return answer.caughtUp ? null : `coordinator ${name} is catching up`;
 }
 
-/** Seen with other eyes than the cache's that may be behind: another pod, another leader. */
+/**
+ * Seen with other eyes than the cache's that may be behind: another pod, another leader. A new pod that
+ * is broken has come to its end as well: what is to be done about it is not for this step to say.
+ */
 export function isMet(s: Snapshot, open: Expectation): boolean {
   if (open.kind === 'transfer') {
     return s.cluster !== 'unknown' && s.cluster.leader.name !== open.oldLeader;
   }
   const pod = findPod(s, open.pod);
-  return pod !== undefined && pod.uid !== open.oldUid && stateOf(pod, s.nowMs) === 'available';
+  if (pod === undefined || pod.uid === open.oldUid) return false;
+  const state = stateOf(pod, s.nowMs);
+  return state === 'available' || state === 'broken';
 }
 
 const wordsOf = (open: Expectation): string =>

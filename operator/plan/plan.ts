@@ -14,6 +14,8 @@ const NOW_MS = 0;
 const BOOTSTRAPPING_MS = 1000;
 const OPEN_MS = 2000;
 const BLOCKED_MS = 10_000;
+/** The store mends itself without an event that would call for a look. */
+const HEALING_MS = 10_000;
 const DEGRADED_MS = 60_000;
 const AT_REST_MS = 300_000;
 
@@ -92,7 +94,8 @@ function requeue(s: Snapshot, f: Findings, isFrozen: boolean): number {
   if (isFrozen || blockOf(s, f) !== null) return BLOCKED_MS;
   if (f.open !== null || f.broken.delete !== null || s.cluster === 'unknown') return OPEN_MS;
   if (outdated.coordinator + outdated.volume > 0) return OPEN_MS;
-  return isHealing(f, s.cluster) || waitsForSomebody(f) ? DEGRADED_MS : AT_REST_MS;
+  if (isHealing(f, s.cluster)) return HEALING_MS;
+  return waitsForSomebody(f) ? DEGRADED_MS : AT_REST_MS;
 }
 
 const isHealing = ({ quorum }: Findings, { data }: ClusterAnswer): boolean =>

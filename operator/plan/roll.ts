@@ -1,7 +1,9 @@
 /**
  * Steps 12 and 13: available pods of an older template, one at a time. Volumes first, highest ordinal
- * first; then followers; the leader last, after leadership has gone to a member that is up to date.
+ * first; then followers; the leader last, after leadership has gone to a member that is up to date. A
+ * broken pod of the newest template ends it: the harm stops at the first one.
  */
+import { type BrokenFinding, sentenceOf } from './broken.ts';
 import { type Blocked, coordinatorGate, interruptsWrites, volumeGate } from './gates.ts';
 import { isOutdated, stateOf, wantedPods } from './pods.ts';
 import type { Quorum } from './quorum.ts';
@@ -19,11 +21,15 @@ export interface Roll {
   readonly interrupts: boolean;
 }
 
-export function rollOf(s: Snapshot, quorum: Quorum): Roll {
+export function rollOf(s: Snapshot, quorum: Quorum, { newest }: BrokenFinding): Roll {
   const volumes = wantedPods(s, 'volume').filter((pod) => isOutdated(s, pod));
   const coordinators = wantedPods(s, 'coordinator').filter((pod) => isOutdated(s, pod));
   const outdated = { coordinator: coordinators.length, volume: volumes.length };
   const none = { outdated, action: null, blocked: null, interrupts: false };
+  const [broken] = newest;
+  if (broken !== undefined) {
+    return { ...none, blocked: { reason: 'BrokenPod', message: sentenceOf(broken) } };
+  }
   const volume = availableOf(s, volumes).at(-1);
   if (volume !== undefined) {
     const blocked = volumeGate(s);

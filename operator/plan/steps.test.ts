@@ -421,7 +421,7 @@ describe('9: freeze', () => {
     });
     expect(conditionOf(p, 'Degraded')).toBe('True MemberDataLost');
     expect(conditionOf(p, 'Available')).toBe('True Serving');
-    expect(conditionOf(p, 'RollBlocked')).toBe('True Quorum');
+    expect(conditionOf(p, 'RollBlocked')).toBe('True BrokenPod');
     expect(p.disruptive).toBeNull();
   });
 });
@@ -475,7 +475,26 @@ describe('10: broken pods', () => {
     }));
     const p = plan(away);
     expect(p).toMatchObject({ broken: null, disruptive: null, requeueMs: 10_000 });
-    expect(conditionOf(p, 'RollBlocked')).toBe('True VolumeUnavailable');
+    expect(conditionOf(p, 'RollBlocked')).toBe('True BrokenPod');
+  });
+
+  test('of the newest template: the roll stops, also where every gate would be open', () => {
+    const s = changePod(outdated(settled(), 'coordinator'), 'demo-volume-2', {
+      ...brokenPod,
+      revision: 'rev-2',
+    });
+    const p = plan(s);
+    expect(p.disruptive).toBeNull();
+    expect(conditionOf(p, 'RollBlocked')).toBe('True BrokenPod');
+  });
+
+  test('the one that has replaced an evicted pod: its end is not waited for', () => {
+    const s = changePod(outdated(settled(), 'volume'), 'demo-volume-2', {
+      ...brokenPod,
+      revision: 'rev-2',
+    });
+    const open = { kind: 'evict', pod: 'demo-volume-2', oldUid: 'another' } as const;
+    expect(conditionOf(plan({ ...s, open }), 'RollBlocked')).toBe('True BrokenPod');
   });
 
   test('nothing before the controller has taken up the template', () => {
@@ -721,7 +740,16 @@ describe('15: status', () => {
   test('counts are rounded up to one digit, so they do not tick', () => {
     const s = withCluster(settled(), () => ({ data: { underReplicated: 1234, lost: 0 } }));
     expect(plan(s).status.data).toEqual({ underReplicated: 2000, lost: 0 });
-    expect(plan(s).requeueMs).toBe(60_000);
+  });
+
+  test('while copies or members are missing the next look is soon', () => {
+    const thin = withCluster(settled(), () => ({ data: { underReplicated: 1, lost: 0 } }));
+    expect(plan(thin).requeueMs).toBe(10_000);
+    const alone = withCluster(settled(), ({ members }) => ({
+      members: members.map((m) => (m.nodeId === 3 ? { ...m, contactMs: 60_000 } : m)),
+    }));
+    expect(plan(alone).requeueMs).toBe(10_000);
+    expect(plan(settled()).requeueMs).toBe(300_000);
   });
 
   test('a condition keeps its time while its status stays', () => {

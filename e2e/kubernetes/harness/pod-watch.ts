@@ -1,92 +1,76 @@
-/** What a story's pods went through, in the order in which the apiserver told it: nothing is polled. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { waitFor } from '../../harness/wait-for.ts';
-import { findTools } from '../cluster/tools.ts';
+/** What the pods of a cluster went through, in the order in which the apiserver told it: nothing is polled. */
+import type { Namespace } from './namespace.ts';
+import { type Watch, watch } from './watch.ts';
 
-const FIRST_LOOK_MS = 20_000;
 /** A line an event: what happened, to whom, whether it is ready, and when it was told to go. */
-const FIELDS = [
-  '.type',
-  '.object.metadata.name',
-  '.object.status.conditions[?(@.type=="Ready")].status',
-  '.object.metadata.deletionTimestamp',
-];
-const LINE = `jsonpath=${FIELDS.map((field) => `{${field}}`).join('|')}{"\\n"}`;
+const LINE = [
+  '{.type}',
+  '{.object.metadata.name}',
+  '{.object.metadata.uid}',
+  '{.object.status.conditions[?(@.type=="Ready")].status}',
+  '{.object.metadata.deletionTimestamp}',
+].join('|');
 
 export class PodWatch {
-  readonly #child: ChildProcess;
-  readonly #expected: readonly string[];
-  readonly #serving = new Set<string>();
-  readonly #leaving = new Set<string>();
-  readonly #removed: string[] = [];
-  #worst: readonly string[] = [];
-  #said = '';
-  #isClosed = false;
+  readonly #watch: Watch;
+  #from = 0;
 
-  private constructor(child: ChildProcess, expected: readonly string[]) {
-    this.#child = child;
-    this.#expected = expected;
+  private constructor(started: Watch) {
+    this.#watch = started;
   }
 
-  /** Resolves once all of `expected` are seen to be ready. */
-  static async start(namespace: string, expected: readonly string[]): Promise<PodWatch> {
-    const { kubectl } = await findTools();
-    const args = ['get', 'pods', '--namespace', namespace, '--watch', '--output-watch-events'];
-    const child = spawn(kubectl, [...args, '--output', LINE], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const watch = new PodWatch(child, expected);
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      watch.#take(line);
-    });
-    child.stderr.on('data', (bytes: Buffer) => {
-      watch.#said += bytes.toString();
-    });
-    try {
-      await waitFor('all pods to be seen ready', FIRST_LOOK_MS, () => watch.away.length === 0);
-    } catch (error) {
-      child.kill();
-      throw error;
-    }
-    watch.#worst = [];
-    return watch;
+  static async start(namespace: Namespace, cluster: string): Promise<PodWatch> {
+    const labels = `app.kubernetes.io/name=minikv,app.kubernetes.io/instance=${cluster}`;
+    return new PodWatch(await watch(namespace, { kind: 'pod', labels, line: LINE }));
   }
 
-  /** Those that are missing, not ready or on their way out. */
-  get away(): readonly string[] {
-    return this.#expected.filter((name) => !this.#serving.has(name));
-  }
-
-  /** The most that were away at one moment. */
-  get worst(): readonly string[] {
-    return this.#worst;
+  /** What happened until now is of no interest any more. */
+  forget(): void {
+    this.#from = this.#watch.lines.length;
   }
 
   /** Who was told to go, in that order. */
   get removed(): readonly string[] {
-    return this.#removed;
+    const leaving = this.#events.slice(this.#from).filter(({ isLeaving }) => isLeaving);
+    return [...new Map(leaving.map(({ name, uid }) => [uid, name])).values()];
   }
 
-  /** @throws Error when the watch ended before: what it then says of the pods is not the whole. */
+  /** The most that were away at one moment: missing, not ready or on their way out, having served before. */
+  get worst(): readonly string[] {
+    const moments = this.#moments().slice(this.#from);
+    return moments.reduce((worst, away) => (away.length > worst.length ? away : worst), []);
+  }
+
+  /** Those that are away now. */
+  get away(): readonly string[] {
+    return this.#moments().at(-1) ?? [];
+  }
+
+  /** @throws Error when the watch ended before. */
   close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    const { exitCode, signalCode } = this.#child;
-    this.#child.kill();
-    if (exitCode === null && signalCode === null) return;
-    throw new Error(`the watch of pods ended by itself: ${this.#said}`);
+    this.#watch.close();
   }
 
-  #take(line: string): void {
-    const [event = '', name = '', ready = '', deleted = ''] = line.split('|');
-    const isGone = event === 'DELETED';
-    const isLeaving = isGone || deleted !== '';
-    if (isLeaving && !this.#leaving.has(name)) this.#removed.push(name);
-    if (isLeaving && !isGone) this.#leaving.add(name);
-    else this.#leaving.delete(name);
-    if (ready === 'True' && !isLeaving) this.#serving.add(name);
-    else this.#serving.delete(name);
-    if (this.away.length > this.#worst.length) this.#worst = this.away;
+  /** Who was away after each event. */
+  #moments(): readonly (readonly string[])[] {
+    const away = new Set<string>();
+    const served = new Set<string>();
+    return this.#events.map(({ name, isServing }) => {
+      if (isServing) {
+        served.add(name);
+        away.delete(name);
+      } else if (served.has(name)) {
+        away.add(name);
+      }
+      return [...away];
+    });
+  }
+
+  get #events() {
+    return this.#watch.lines.map((line) => {
+      const [event = '', name = '', uid = '', ready = '', deleted = ''] = line.split('|');
+      const isLeaving = event === 'DELETED' || deleted !== '';
+      return { name, uid, isLeaving, isServing: ready === 'True' && !isLeaving };
+    });
   }
 }
