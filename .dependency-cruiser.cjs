@@ -10,6 +10,7 @@ const rooms = {
   metadata: ['common'],
   disk: ['common'],
   config: ['common'],
+  program: ['common', 'config', 'disk', 'telemetry'],
   api: ['common'],
   telemetry: ['common'],
   rpc: ['common', 'telemetry'],
@@ -19,6 +20,7 @@ const rooms = {
   coordinator: [
     'common',
     'config',
+    'program',
     'api',
     'rpc',
     'telemetry',
@@ -29,7 +31,17 @@ const rooms = {
     'two-phase-commit',
     'metadata',
   ],
-  volume: ['common', 'config', 'api', 'rpc', 'telemetry', 'disk', 'storage', 'two-phase-commit'],
+  volume: [
+    'common',
+    'config',
+    'program',
+    'api',
+    'rpc',
+    'telemetry',
+    'disk',
+    'storage',
+    'two-phase-commit',
+  ],
   cli: ['common', 'api', 'client'],
 };
 

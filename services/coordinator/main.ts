@@ -1,30 +1,17 @@
 #!/usr/bin/env -S node --initial-old-space-size=96
-// The coordinator process: settings, signals, exit codes. Everything else is in coordinator.ts.
+// The coordinator process. Everything but its settings is in coordinator.ts.
 import { systemClock } from '../common/clock.ts';
-import { asError } from '../common/errors.ts';
 import { systemRandom } from '../common/random.ts';
 import { readCoordinatorCommand, watchCoordinatorSettings } from '../config/coordinator.ts';
-import { exitCodeOf, lastWords, terminationLogOf } from '../config/exit.ts';
 import type { CoordinatorOptions } from '../config/options.ts';
-import type { Inputs, Loaded } from '../config/role.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
-import { readTextFile, writeTerminationLog } from '../disk/node-text.ts';
-import { createLogger } from '../telemetry/logger.ts';
+import { type Host, runProgram } from '../program/program.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { Coordinator } from './coordinator.ts';
 
-const PROGRAM = 'minikv-coord';
-
-async function serve(inputs: Inputs, loaded: Loaded<CoordinatorOptions>): Promise<void> {
+async function serve(host: Host<CoordinatorOptions>): Promise<void> {
+  const { inputs, loaded, logger, fail } = host;
   const { options } = loaded;
-  const logger = createLogger(options.logLevel, { node: options.name });
-  const fail = (thrown: unknown): never => {
-    const error = asError(thrown);
-    logger.error({ error }, 'coordinator stops');
-    return die(error, options.terminationLog);
-  };
-  process.on('uncaughtException', fail);
-  process.on('unhandledRejection', fail);
   const watch = watchCoordinatorSettings(
     { clock: systemClock, inputs },
     {
@@ -51,34 +38,19 @@ async function serve(inputs: Inputs, loaded: Loaded<CoordinatorOptions>): Promis
       pendingRestart: () => watch.pendingRestart,
     },
   );
-  const stop = (): void => {
+  host.onStop(() => {
     watch.stop();
-    coordinator.stop().then(() => process.exit(0), fail);
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  try {
-    await coordinator.open();
-    if (options.configFile !== null) watch.start();
-    await coordinator.run();
-  } catch (error) {
-    fail(error);
-  }
+    return coordinator.stop();
+  });
+  await coordinator.open();
+  if (options.configFile !== null) watch.start();
+  await coordinator.run();
 }
 
-/** The reason is the last line, and stands where the supervisor looks for it. */
-function die(error: Error, terminationLog: string | null): never {
-  const words = lastWords(PROGRAM, error);
-  process.stderr.write(words);
-  writeTerminationLog(terminationLog, words);
-  process.exit(exitCodeOf(error));
-}
-
-const inputs: Inputs = { argv: process.argv.slice(2), env: process.env, readFile: readTextFile };
-try {
-  const command = await readCoordinatorCommand(inputs);
-  if (command.kind === 'print') process.stdout.write(`${command.text}\n`);
-  else await serve(inputs, command.loaded);
-} catch (thrown) {
-  die(asError(thrown), terminationLogOf(inputs));
-}
+await runProgram({
+  name: 'minikv-coord',
+  role: 'coordinator',
+  labels: ({ name }) => ({ node: name }),
+  read: readCoordinatorCommand,
+  serve,
+});

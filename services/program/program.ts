@@ -1,0 +1,90 @@
+/** What every server process is: settings read once, one way to stop, and last words that say why. */
+import { asError } from '../common/errors.ts';
+import type { Command } from '../config/command.ts';
+import { exitCodeOf, lastWords, terminationLogOf } from '../config/exit.ts';
+import type { Inputs, Loaded } from '../config/role.ts';
+import { readTextFile, writeTerminationLog } from '../disk/node-text.ts';
+import { createLogger, type LogFields, type Logger, type LogLevel } from '../telemetry/logger.ts';
+
+/** The settings that every program has. */
+export interface ProgramOptions {
+  readonly logLevel: LogLevel;
+  readonly terminationLog: string | null;
+}
+
+export interface Program<O extends ProgramOptions> {
+  /** As it is called, which begins its last words. */
+  readonly name: string;
+  /** What it is, for its log. */
+  readonly role: string;
+  /** Fields of every line that it logs. */
+  readonly labels: (options: O) => LogFields;
+  readonly read: (inputs: Inputs) => Promise<Command<O>>;
+  /** Starts the server; rejects when that fails. */
+  readonly serve: (host: Host<O>) => Promise<void>;
+}
+
+/** What a server gets of its process. */
+export interface Host<O extends ProgramOptions> {
+  readonly inputs: Inputs;
+  readonly loaded: Loaded<O>;
+  readonly logger: Logger;
+  /** Ends the process with an error: for what leaves nothing that can be trusted. */
+  readonly fail: (thrown: unknown) => never;
+  /** What SIGTERM and SIGINT do, once, before the process ends well. */
+  onStop(stop: () => Promise<void>): void;
+}
+
+/**
+ * Runs a program with the arguments and the environment of this process. Exit codes: 0 after a stop in
+ * good order, 2 for settings that are refused, 78 for a folder of another node, 1 for everything else.
+ */
+export async function runProgram<O extends ProgramOptions>(program: Program<O>): Promise<void> {
+  const inputs: Inputs = {
+    argv: process.argv.slice(2),
+    env: process.env,
+    readFile: readTextFile,
+  };
+  try {
+    const command = await program.read(inputs);
+    if (command.kind === 'print') process.stdout.write(`${command.text}\n`);
+    else await serve(program, inputs, command.loaded);
+  } catch (thrown) {
+    die(program.name, asError(thrown), terminationLogOf(inputs));
+  }
+}
+
+async function serve<O extends ProgramOptions>(
+  { name, role, labels, serve: start }: Program<O>,
+  inputs: Inputs,
+  loaded: Loaded<O>,
+): Promise<void> {
+  const { options } = loaded;
+  const logger = createLogger(options.logLevel, labels(options));
+  const fail = (thrown: unknown): never => {
+    const error = asError(thrown);
+    logger.error({ error }, `${role} stops`);
+    return die(name, error, options.terminationLog);
+  };
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+  const onStop = (stop: () => Promise<void>): void => {
+    let isStopping = false;
+    const onSignal = (): void => {
+      if (isStopping) return;
+      isStopping = true;
+      stop().then(() => process.exit(0), fail);
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+  };
+  await start({ inputs, loaded, logger, fail, onStop }).catch(fail);
+}
+
+/** The reason is the last line, and stands where the supervisor looks for it. */
+function die(name: string, error: Error, terminationLog: string | null): never {
+  const words = lastWords(name, error);
+  process.stderr.write(words);
+  writeTerminationLog(terminationLog, words);
+  process.exit(exitCodeOf(error));
+}
