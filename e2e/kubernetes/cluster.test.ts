@@ -59,12 +59,13 @@ describe('the cluster', () => {
   });
 
   test('leads a port of this machine to a pod', async () => {
-    const program = `require('node:http').createServer((_, reply) => reply.end('here')).listen(8080)`;
-    await namespace.exec('probe', ['sh', '-c', `node -e "${program}" > /dev/null 2>&1 &`]);
+    // kubectl gives a forward up when the first connection finds nobody: the server is there before.
+    const server = `require('node:http').createServer((_, reply) => reply.end('here')).listen(8080)`;
+    const asks = `require('node:net').connect(8080).on('connect', () => process.exit())`;
+    const started = `node -e "${server}" > /dev/null 2>&1 & until node -e "${asks}" 2> /dev/null; do :; done`;
+    await namespace.exec('probe', ['sh', '-c', started]);
     const url = await namespace.forward('pod/probe', 8_080);
-    await namespace.waitFor('an answer', POD_START_MS, async () => {
-      return (await (await fetch(url)).text()) === 'here';
-    });
+    expect(await (await fetch(url)).text()).toBe('here');
   });
 });
 
