@@ -8,5 +8,6 @@ export default {
   displayName: 'kubernetes',
   testMatch: ['<rootDir>/e2e/kubernetes/**/*.test.ts'],
   testTimeout: 300_000,
-  testSequencer: '<rootDir>/jest.kubernetes.order.js',
+  maxWorkers: 2,
+  runner: '<rootDir>/jest.kubernetes.runner.js',
 };

@@ -24,7 +24,7 @@ async function logVersion(): Promise<void> {
 }
 
 async function runStories(): Promise<number> {
-  const config = ['--config', 'jest.kubernetes.config.js', '--runInBand'];
+  const config = ['--config', 'jest.kubernetes.config.js'];
   const args = [...JEST, 'node_modules/jest/bin/jest.js', ...config, ...process.argv.slice(2)];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
   ending.signal.addEventListener('abort', () => child.kill());

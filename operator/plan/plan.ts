@@ -16,6 +16,8 @@ const OPEN_MS = 2000;
 const BLOCKED_MS = 10_000;
 /** The store mends itself without an event that would call for a look. */
 const HEALING_MS = 10_000;
+/** A roll goes on as soon as it has. */
+const ROLL_HEALING_MS = 3000;
 const DEGRADED_MS = 60_000;
 const AT_REST_MS = 300_000;
 
@@ -91,7 +93,9 @@ const interruption = (pod: string): Plan['events'][number] => ({
 function requeue(s: Snapshot, f: Findings, isFrozen: boolean): number {
   const { outdated } = f.roll;
   if (f.objects.steps.length > 0 || f.bootstrap.kind !== 'done') return BOOTSTRAPPING_MS;
-  if (isFrozen || blockOf(s, f) !== null) return BLOCKED_MS;
+  if (isFrozen) return BLOCKED_MS;
+  const block = blockOf(s, f);
+  if (block !== null) return block.reason === 'UnderReplicated' ? ROLL_HEALING_MS : BLOCKED_MS;
   if (f.open !== null || f.broken.delete !== null || s.cluster === 'unknown') return OPEN_MS;
   if (outdated.coordinator + outdated.volume > 0) return OPEN_MS;
   if (isHealing(f, s.cluster)) return HEALING_MS;

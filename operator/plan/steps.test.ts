@@ -745,6 +745,7 @@ describe('15: status', () => {
   test('while copies or members are missing the next look is soon', () => {
     const thin = withCluster(settled(), () => ({ data: { underReplicated: 1, lost: 0 } }));
     expect(plan(thin).requeueMs).toBe(10_000);
+    expect(plan(outdated(thin, 'volume')).requeueMs).toBe(3000);
     const alone = withCluster(settled(), ({ members }) => ({
       members: members.map((m) => (m.nodeId === 3 ? { ...m, contactMs: 60_000 } : m)),
     }));
