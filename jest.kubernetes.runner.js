@@ -15,22 +15,28 @@ const ALONE = [
   'rolls',
   'rights',
 ];
-/** Begins before the others and mostly waits. */
-const FIRST = 'quiet';
+/** The longest begin first; `quiet` mostly waits. */
+const LONG = ['quiet', 'uninstall', 'broken'];
 
 const nameOf = ({ path }) => basename(path, '.test.ts');
-const placeOf = (test) => ALONE.indexOf(nameOf(test));
+const placeIn = (names, test) => names.indexOf(nameOf(test));
+const isAlone = (test) => placeIn(ALONE, test) >= 0;
+/** By their place among the names, and then those that have none. */
+const inOrder = (names, tests) => {
+  const place = (test) => (placeIn(names, test) + names.length + 1) % (names.length + 1);
+  return tests.toSorted((a, b) => place(a) - place(b));
+};
 
-/** All others two at a time, and then those one by one. */
+/** All others three at a time, and then those one by one. */
 export default class Runner extends TestRunner {
   async runTests(tests, watcher, options) {
-    const together = tests
-      .filter((test) => placeOf(test) < 0)
-      .toSorted((a, b) => Number(nameOf(b) === FIRST) - Number(nameOf(a) === FIRST));
-    const alone = tests
-      .filter((test) => placeOf(test) >= 0)
-      .toSorted((a, b) => placeOf(a) - placeOf(b));
-    if (together.length > 0) await super.runTests(together, watcher, { ...options, serial: false });
-    if (alone.length > 0) await super.runTests(alone, watcher, { ...options, serial: true });
+    const phases = [
+      [tests.filter((test) => !isAlone(test)), LONG, false],
+      [tests.filter(isAlone), ALONE, true],
+    ];
+    for (const [chosen, order, serial] of phases) {
+      if (chosen.length === 0) continue;
+      await super.runTests(inOrder(order, chosen), watcher, { ...options, serial });
+    }
   }
 }
