@@ -14,7 +14,7 @@ export function progressing(
 ): ConditionFinding<'Progressing'> {
   const type = 'Progressing';
   const creating = ready.reason === 'Bootstrapping' ? creation(f) : null;
-  const moving = hindrance(f) ?? creating ?? rolling(s, f) ?? scaling(s, f);
+  const moving = hindrance(f) ?? creating ?? rolling(f) ?? scaling(s, f) ?? ending(s, f);
   return moving ?? { type, status: 'False', reason: 'Settled', message: 'all is as asked for' };
 }
 
@@ -45,21 +45,27 @@ const moves = (reason: Move, message: string): ConditionFinding<'Progressing'> =
 const creation = (f: Findings): ConditionFinding<'Progressing'> =>
   moves('Creating', f.open ?? 'the cluster is being formed');
 
-function rolling(s: Snapshot, f: Findings): ConditionFinding<'Progressing'> | null {
+function rolling(f: Findings): ConditionFinding<'Progressing'> | null {
   const { volume, coordinator } = f.roll.outdated;
   if (volume > 0) return moves('RollingVolumes', wait(f, `${volume} volumes to go`));
   if (coordinator > 0) {
     return moves('RollingCoordinators', wait(f, `${coordinator} coordinators to go`));
   }
-  const before = s.cr.status.conditions.Progressing?.reason;
-  const wasRolling = before === 'RollingVolumes' || before === 'RollingCoordinators';
-  // The last pod of a roll is of the new template and not back yet.
-  return wasRolling && f.open !== null ? moves(before, f.open) : null;
+  return null;
 }
 
 function scaling(s: Snapshot, f: Findings): ConditionFinding<'Progressing'> | null {
   const unborn = unregistered(s, f);
   return unborn.length === 0 ? null : moves('ScalingOut', `volumes to come: ${unborn.join(', ')}`);
+}
+
+const LASTING = ['RollingVolumes', 'RollingCoordinators', 'ScalingOut'] as const;
+
+/** The last pod of a change is of the new template, or known to the store, and does not serve yet. */
+function ending(s: Snapshot, { open }: Findings): ConditionFinding<'Progressing'> | null {
+  const before = s.cr.status.conditions.Progressing?.reason;
+  const lasting = LASTING.find((reason) => reason === before);
+  return lasting === undefined || open === null ? null : moves(lasting, open);
 }
 
 const wait = (f: Findings, toGo: string): string => (f.open === null ? toGo : `${toGo}; ${f.open}`);

@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { SAMPLE_ID } from '../desired/testing/sample-cluster.ts';
 import { plan } from './plan.ts';
+import { conditionOf, reasonsOf, withCondition, withStatus } from './testing/plans.ts';
 import {
   changePod,
   claimOf,
@@ -20,28 +21,10 @@ import {
 } from './testing/snapshots.ts';
 import type { Plan, Snapshot } from './types.ts';
 
-const conditionOf = (p: Plan, type: string): string => {
-  const { status, reason } = p.status.conditions.find((condition) => condition.type === type)!;
-  return `${status} ${reason}`;
-};
-const reasonsOf = (p: Plan): readonly string[] => p.events.map(({ reason }) => reason);
 const kindsOf = (p: Plan): readonly string[] => p.applies.map(({ kind }) => kind);
 const doesNothing = (p: Plan): void => {
   expect(p).toMatchObject({ applies: [], calls: [], broken: null, disruptive: null });
 };
-const withStatus = (s: Snapshot, change: Partial<Snapshot['cr']['status']>): Snapshot => ({
-  ...s,
-  cr: { ...s.cr, status: { ...s.cr.status, ...change } },
-});
-const withCondition = (
-  s: Snapshot,
-  type: string,
-  [status, reason, sinceMs]: readonly [string, string, number],
-): Snapshot =>
-  withStatus(s, {
-    conditions: { ...s.cr.status.conditions, [type]: { status, reason, sinceMs } },
-  });
-
 test('a settled cluster: nothing to do, and status as it was', () => {
   const p = plan(settled());
   doesNothing(p);
@@ -733,40 +716,5 @@ describe('14: zones', () => {
 
   test('with the node as domain nobody is asked', () => {
     expect(plan({ ...settled(), zones }).calls).toEqual([]);
-  });
-});
-
-describe('15: status', () => {
-  test('counts are rounded up to one digit, so they do not tick', () => {
-    const s = withCluster(settled(), () => ({ data: { underReplicated: 1234, lost: 0 } }));
-    expect(plan(s).status.data).toEqual({ underReplicated: 2000, lost: 0 });
-  });
-
-  test('while copies or members are missing the next look is soon', () => {
-    const thin = withCluster(settled(), () => ({ data: { underReplicated: 1, lost: 0 } }));
-    expect(plan(thin).requeueMs).toBe(10_000);
-    expect(plan(outdated(thin, 'volume')).requeueMs).toBe(3000);
-    const alone = withCluster(settled(), ({ members }) => ({
-      members: members.map((m) => (m.nodeId === 3 ? { ...m, contactMs: 60_000 } : m)),
-    }));
-    expect(plan(alone).requeueMs).toBe(10_000);
-    expect(plan(settled()).requeueMs).toBe(300_000);
-  });
-
-  test('a condition keeps its time while its status stays', () => {
-    const p = plan(withCluster(settled(), () => ({ data: { underReplicated: 1, lost: 1 } })));
-    const since = Object.fromEntries(p.status.conditions.map((c) => [c.type, c.sinceMs]));
-    expect(since['DataRedundant']).toBe(NOW_MS);
-    expect(since['Available']).toBeLessThan(NOW_MS);
-    expect(conditionOf(p, 'Degraded')).toBe('True DataLost');
-    expect(reasonsOf(p)).toEqual(['DataLost']);
-  });
-
-  test('too few volumes to write', () => {
-    const s = withCluster(settled(), ({ volumes }) => ({
-      volumes: volumes.map((v) => (v.disk > 1 ? { ...v, live: false } : v)),
-    }));
-    expect(conditionOf(plan(s), 'Available')).toBe('False TooFewVolumes');
-    expect(plan(s).status.volumes!.members![2]).toMatchObject({ state: 'Away' });
   });
 });
