@@ -8,7 +8,5 @@ export default {
   displayName: 'kubernetes',
   testMatch: ['<rootDir>/e2e/kubernetes/**/*.test.ts'],
   testTimeout: 300_000,
-  // Two cores for three: stories wait more than they work.
-  maxWorkers: 3,
   runner: '<rootDir>/jest.kubernetes.runner.js',
 };

@@ -2,41 +2,36 @@ import { basename } from 'node:path';
 import TestRunner from 'jest-runner';
 
 /**
- * Stories that want the machine for themselves: they measure how long something takes, take nodes
- * away, or look after the clusters of all namespaces. `rights` looks at what all others have done.
+ * Stories wait more than they work, so several run at once, those of a phase in this order. Two at a time
+ * where they measure how long clients wait; one where nodes are taken away, or where the clusters of all
+ * namespaces are looked after. `rights` looks at what all the others have done.
  */
-const ALONE = [
-  'disruption',
-  'install',
-  'install-manifest',
-  'node-faults',
-  'operator-faults',
-  'power-cut',
-  'rolls',
-  'rights',
+const PHASES = [
+  {
+    workers: 3,
+    stories: ['quiet', 'uninstall', 'broken', 'kube-conformance', 'heal', 'charts', 'cluster'],
+  },
+  { workers: 2, stories: ['rolls', 'operator-faults', 'disruption', 'install'] },
+  { workers: 1, stories: ['power-cut', 'node-faults', 'install-manifest', 'rights'] },
 ];
-/** The longest begin first; `quiet` mostly waits. */
-const LONG = ['quiet', 'uninstall', 'broken'];
+/** What is in no list goes with the first. */
+const PHASE_OF = new Map(
+  PHASES.flatMap(({ stories }, phase) => stories.map((story) => [story, phase])),
+);
 
-const nameOf = ({ path }) => basename(path, '.test.ts');
-const placeIn = (names, test) => names.indexOf(nameOf(test));
-const isAlone = (test) => placeIn(ALONE, test) >= 0;
-/** By their place among the names, and then those that have none. */
-const inOrder = (names, tests) => {
-  const place = (test) => (placeIn(names, test) + names.length + 1) % (names.length + 1);
-  return tests.toSorted((a, b) => place(a) - place(b));
-};
+const storyOf = ({ path }) => basename(path, '.test.ts');
 
-/** All others three at a time, and then those one by one. */
 export default class Runner extends TestRunner {
   async runTests(tests, watcher, options) {
-    const phases = [
-      [tests.filter((test) => !isAlone(test)), LONG, false],
-      [tests.filter(isAlone), ALONE, true],
-    ];
-    for (const [chosen, order, serial] of phases) {
+    for (const [phase, { workers, stories }] of PHASES.entries()) {
+      const place = (test) =>
+        (stories.indexOf(storyOf(test)) + stories.length + 1) % (stories.length + 1);
+      const chosen = tests
+        .filter((test) => (PHASE_OF.get(storyOf(test)) ?? 0) === phase)
+        .toSorted((a, b) => place(a) - place(b));
       if (chosen.length === 0) continue;
-      await super.runTests(inOrder(order, chosen), watcher, { ...options, serial });
+      this._globalConfig = { ...this._globalConfig, maxWorkers: workers };
+      await super.runTests(chosen, watcher, { ...options, serial: workers === 1 });
     }
   }
 }
