@@ -19,7 +19,6 @@ export const SHARED_OPTIONS = {
 const CLIENT_OPTIONS = {
   ...SHARED_OPTIONS,
   'grpc.keepalive_permit_without_calls': 1,
-  'grpc-node.flow_control_window': RPC_LIMITS.windowBytes,
   'grpc.use_local_subchannel_pool': 1,
   'grpc.enable_retries': 0,
   'grpc.enable_http_proxy': 0,
@@ -31,6 +30,3 @@ export function newClient(ipPort: string): Client {
   const scheme = parseHostPort(ipPort).host.includes(':') ? 'ipv6' : 'ipv4';
   return new Client(`${scheme}:${ipPort}`, credentials.createInsecure(), CLIENT_OPTIONS);
 }
-
-/** Bytes as they are: streams and calls encode by themselves, so that sizes are known. */
-export const asIs = (bytes: Buffer): Buffer => bytes;

@@ -3,14 +3,15 @@
  * the other end's headers; only then is the stream open. Delays between attempts start over once a
  * message was heard, so that a peer which accepts and refuses at once is not hammered.
  */
-import { type Client, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
+import { connect } from 'node:net';
 import { Backoff } from '../common/backoff.ts';
 import type { Clock, Timer } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
 import type { Random } from '../common/random.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { resolveAll } from './address.ts';
-import { asIs, newClient } from './channel.ts';
+import { parseHostPort, resolveAll } from './address.ts';
+import { prefaceOf } from './frames.ts';
+import { SocketWire } from './socket-wire.ts';
 import { fromStatus } from './status.ts';
 import { StreamEnd, type Wire } from './stream-end.ts';
 import { type BidiMethod, type Link, type OnOpen, RPC_LIMITS } from './types.ts';
@@ -107,8 +108,7 @@ class Attempt<Out, In> {
   readonly #options: LinkOptions<Out, In>;
   readonly #events: AttemptEvents;
   #deadline: Timer | null = null;
-  #client: Client | null = null;
-  #call: ClientDuplexStream<Buffer, Buffer> | null = null;
+  #wire: Wire | null = null;
   #stream: StreamEnd<Out, In> | null = null;
   #isOver = false;
 
@@ -138,51 +138,39 @@ class Attempt<Out, In> {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#deadline?.cancel();
-    this.#call?.cancel();
-    this.#client?.close();
+    this.#wire?.cut();
     this.#stream?.closed(reason);
     this.#events.onEnded(reason);
   }
 
   #connect(ipPort: string): void {
     if (this.#isOver) return;
-    const { method } = this.#options;
-    this.#client = newClient(ipPort);
-    const call = this.#client.makeBidiStreamRequest(method.path, asIs, asIs, new Metadata());
-    this.#call = call;
-    call.on('metadata', () => this.#opened(call, ipPort));
-    call.on('error', (error: unknown) => this.end(fromStatus(error)));
-    call.on('status', () => {
-      this.end(new KvError('UNAVAILABLE', `${ipPort} ended the stream`));
-    });
+    const socket = connect({ ...parseHostPort(ipPort), noDelay: true });
+    const { clock } = this.#components;
+    const wire = new SocketWire(
+      { clock, socket, remote: ipPort },
+      {
+        opened: () => this.#opened(wire),
+        message: (bytes) => {
+          this.#events.onHeard();
+          this.#stream?.received(bytes);
+        },
+        ended: (reason) => this.end(reason),
+      },
+    );
+    this.#wire = wire;
+    socket.write(prefaceOf(this.#options.method.path));
   }
 
-  #opened(call: ClientDuplexStream<Buffer, Buffer>, ipPort: string): void {
-    if (this.#isOver) return;
+  #opened(wire: Wire): void {
+    if (this.#isOver || this.#stream !== null) return;
     this.#deadline?.cancel();
     const { method, onOpen } = this.#options;
-    const stream = new StreamEnd<Out, In>(this.#components.clock, wireOf(call, ipPort), {
+    const stream = new StreamEnd<Out, In>(this.#components.clock, wire, {
       encode: method.requestSerialize,
       decode: method.responseDeserialize,
     });
     this.#stream = stream;
     stream.open(onOpen);
-    call.on('data', (bytes: Buffer) => {
-      this.#events.onHeard();
-      stream.received(bytes);
-    });
   }
-}
-
-function wireOf(call: ClientDuplexStream<Buffer, Buffer>, remote: string): Wire {
-  return {
-    remote,
-    write: (bytes, written) => call.write(bytes, written),
-    finish: (reason) => {
-      // A dialling end has no status to send: it leaves, and the other end sees it go.
-      if (reason === undefined) call.end();
-      else call.cancel();
-    },
-    cut: () => call.cancel(),
-  };
 }

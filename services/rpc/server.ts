@@ -1,15 +1,13 @@
 /**
- * Accepts streams and unary calls. The sockets are our own and are handed to grpc-js: so connections
- * are counted, and a peer that never reads can be cut off for real. Errors leave as statuses that
- * carry the code; a bug in a unary handler is logged and answered with INTERNAL.
+ * Accepts streams and unary calls on one port. The sockets are our own: the first bytes of a connection
+ * say whether it is a stream (frames.ts) or of gRPC, which it is then handed to. Errors leave with their
+ * code; a bug in a unary handler is logged and answered with INTERNAL.
  */
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
 import {
+  type ConnectionInjector,
   Server as GrpcServer,
-  Metadata,
   ServerCredentials,
-  type ServerDuplexStream,
   type ServerUnaryCall,
   type sendUnaryData,
 } from '@grpc/grpc-js';
@@ -17,9 +15,11 @@ import { sleep, systemClock } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { parseHostPort } from './address.ts';
-import { asIs, SHARED_OPTIONS } from './channel.ts';
+import { SHARED_OPTIONS } from './channel.ts';
+import { encodeFailure, FRAME, frameOf, isStream, parsePreface } from './frames.ts';
+import { SocketWire } from './socket-wire.ts';
 import { toStatus } from './status.ts';
-import { StreamEnd, type Wire } from './stream-end.ts';
+import { StreamEnd } from './stream-end.ts';
 import {
   type BidiMethod,
   type OnOpen,
@@ -27,7 +27,6 @@ import {
   type RpcServer,
   type UnaryMethod,
 } from './types.ts';
-import { widenWindows } from './windows.ts';
 
 /** One call that a server answers; made by `bidi` and `unary`. */
 export interface RpcService {
@@ -64,9 +63,10 @@ export async function startRpcServer(
   return host;
 }
 
-type Call = ServerDuplexStream<Buffer, Buffer>;
+/** Takes a connection whose preface has named the method; `rest` came behind it. */
+type Accept = (socket: Socket, rest: Buffer) => void;
 
-/** What a running server holds: its sockets by remote host:port and its open streams. */
+/** What a running server holds: its sockets and its open streams. */
 class ServerHost implements RpcServer {
   readonly #logger: Logger;
   readonly #grpc = new GrpcServer({
@@ -74,24 +74,19 @@ class ServerHost implements RpcServer {
     'grpc.max_concurrent_streams': RPC_LIMITS.streamsMax,
   });
   readonly #net: NetServer;
-  readonly #sockets = new Map<string, Socket>();
+  readonly #injector: ConnectionInjector;
+  readonly #sockets = new Set<Socket>();
+  readonly #methods = new Map<string, Accept>();
   readonly #streams = new Set<{ close(reason: KvError): void }>();
   #callCount = 0;
   #isClosing = false;
   #onIdle: () => void = () => undefined;
-  #stopWidening: () => void = () => undefined;
 
   constructor(logger: Logger) {
     this.#logger = logger;
-    const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
-    this.#net = createServer({ noDelay: true }, (socket) => {
-      const remote = remoteOf(socket);
-      this.#sockets.set(remote, socket);
-      socket.on('error', (error) => this.#logger.debug({ remote, error }, 'connection failed'));
-      socket.on('close', () => this.#sockets.delete(remote));
-      injector.injectConnection(socket);
-    });
-    this.#net.maxConnections = RPC_LIMITS.streamsMax;
+    this.#injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#net = createServer({ noDelay: true }, (socket) => this.#connected(socket));
+    this.#net.maxConnections = RPC_LIMITS.connectionsMax;
   }
 
   get port(): number {
@@ -103,8 +98,9 @@ class ServerHost implements RpcServer {
     method: BidiMethod<Request, Reply>,
     accept: OnOpen<Reply, Request>,
   ): void {
-    const handle = (call: Call): void => this.#accept(call, method, accept);
-    this.#grpc.register(method.path, handle, asIs, asIs, 'bidi');
+    this.#methods.set(method.path, (socket, rest) =>
+      this.#accept(socket, rest, { method, accept }),
+    );
   }
 
   addUnary<Request, Reply>(
@@ -128,10 +124,6 @@ class ServerHost implements RpcServer {
       });
     });
     this.#net.on('error', (error) => this.#logger.warn({ error }, 'rpc listener failed'));
-    this.#stopWidening = widenWindows((session) => {
-      const socket = this.#sockets.get(remoteOf(session.socket));
-      return socket !== undefined && session.socket.localPort === this.port;
-    });
   }
 
   async close(graceMs: number): Promise<void> {
@@ -143,8 +135,7 @@ class ServerHost implements RpcServer {
       stream.close(new KvError('STOPPING', 'this process is stopping'));
     }
     await this.#goAway();
-    this.#stopWidening();
-    for (const socket of this.#sockets.values()) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     this.#grpc.forceShutdown();
   }
 
@@ -160,7 +151,7 @@ class ServerHost implements RpcServer {
   /** Lets final statuses leave: a socket destroyed now would swallow them. */
   async #goAway(): Promise<void> {
     this.#grpc.tryShutdown(() => undefined);
-    const open = [...this.#sockets.values()].filter(({ closed }) => !closed);
+    const open = [...this.#sockets].filter(({ closed }) => !closed);
     const gone = open.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
     await within(Promise.all(gone), RPC_LIMITS.closeGraceMs);
   }
@@ -177,31 +168,75 @@ class ServerHost implements RpcServer {
     return null;
   }
 
-  #accept<Request, Reply>(
-    call: Call,
-    method: BidiMethod<Request, Reply>,
-    accept: OnOpen<Reply, Request>,
-  ): void {
-    const refusal = this.#refusal();
-    if (refusal !== null) {
-      endWith(call, refusal);
-      return;
+  #connected(socket: Socket): void {
+    const remote = remoteOf(socket);
+    this.#sockets.add(socket);
+    socket.on('error', (error) => this.#logger.debug({ remote, error }, 'connection failed'));
+    socket.on('close', () => this.#sockets.delete(socket));
+    socket.setTimeout(RPC_LIMITS.prefaceTimeoutMs, () => socket.destroy());
+    socket.once('data', (first: Buffer) => {
+      if (isStream(first)) {
+        this.#greeted(socket, first);
+        return;
+      }
+      socket.setTimeout(0);
+      socket.pause();
+      socket.unshift(first);
+      this.#injector.injectConnection(socket);
+    });
+  }
+
+  /** Reads on until the preface is whole. */
+  #greeted(socket: Socket, bytes: Buffer): void {
+    try {
+      const preface = parsePreface(bytes);
+      if (preface === null) {
+        socket.once('data', (more: Buffer) => this.#greeted(socket, Buffer.concat([bytes, more])));
+        return;
+      }
+      socket.setTimeout(0);
+      const accept = this.#methods.get(preface.path);
+      if (accept === undefined) {
+        throw new KvError('NOT_IMPLEMENTED', `${preface.path} is no stream of this process`);
+      }
+      const refusal = this.#refusal();
+      if (refusal !== null) throw refusal;
+      accept(socket, preface.rest);
+    } catch (thrown) {
+      const error = asError(thrown);
+      if (!(error instanceof KvError)) throw error;
+      refuse(socket, error);
     }
-    const stream = new StreamEnd<Reply, Request>(systemClock, this.#wireOf(call), {
+  }
+
+  #accept<Request, Reply>(
+    socket: Socket,
+    rest: Buffer,
+    {
+      method,
+      accept,
+    }: { readonly method: BidiMethod<Request, Reply>; readonly accept: OnOpen<Reply, Request> },
+  ): void {
+    const remote = remoteOf(socket);
+    const wire = new SocketWire(
+      { clock: systemClock, socket, remote },
+      {
+        message: (bytes) => stream.received(bytes),
+        ended: (reason) => {
+          this.#streams.delete(stream);
+          stream.closed(reason);
+          this.#left();
+        },
+      },
+    );
+    const stream: StreamEnd<Reply, Request> = new StreamEnd<Reply, Request>(systemClock, wire, {
       encode: method.responseSerialize,
       decode: method.requestDeserialize,
     });
     this.#streams.add(stream);
-    call.on('cancelled', () => {
-      this.#streams.delete(stream);
-      stream.closed(new KvError('UNAVAILABLE', `${stream.remote} ended the stream`));
-      this.#left();
-    });
-    // Headers at once: they tell the dialling end that its stream is open.
-    call.sendMetadata(new Metadata());
+    wire.accept();
     stream.open(accept);
-    call.on('data', (bytes: Buffer) => stream.received(bytes));
-    call.on('end', () => call.end());
+    wire.received(rest);
   }
 
   async #answer<Reply>(
@@ -226,20 +261,6 @@ class ServerHost implements RpcServer {
       this.#left();
     }
   }
-
-  #wireOf(call: Call): Wire {
-    const remote = call.getPeer();
-    return {
-      remote,
-      write: (bytes, written) => call.write(bytes, written),
-      finish: (reason) => {
-        if (reason === undefined) call.end();
-        else endWith(call, reason);
-      },
-      // An HTTP/2 reset would wait behind what is queued; the socket does not.
-      cut: () => this.#sockets.get(remote)?.destroy(),
-    };
-  }
 }
 
 /** Waits for `event`, but not longer than `timeoutMs`. */
@@ -250,10 +271,12 @@ async function within(event: Promise<unknown>, timeoutMs: number): Promise<void>
   timer.abort();
 }
 
-/** grpc-js takes the final status of a stream from an error event on it. */
-const endWith = (call: Call, reason: KvError): boolean =>
-  call.emit('error', Object.assign(new Error(reason.message), toStatus(reason)));
+/** Says why, and ends the connection. */
+function refuse(socket: Socket, reason: KvError): void {
+  socket.end(frameOf(FRAME.failure, encodeFailure(reason)));
+  socket.setTimeout(RPC_LIMITS.closeGraceMs, () => socket.destroy());
+  socket.resume();
+}
 
-/** As grpc-js names a peer, so that a call finds its socket. */
-const remoteOf = (socket: Socket | TLSSocket): string =>
+const remoteOf = (socket: Socket): string =>
   `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;

@@ -3,13 +3,13 @@
  * silent peer must be noticed by keepalive.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { systemClock } from '../common/clock.ts';
 import { type ErrorCode, KvError } from '../common/errors.ts';
 import { seededRandom } from '../common/random.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { Inbox } from '../testing/inbox.ts';
+import { decodeFailure, FRAME, type FrameKind, FrameReader, frameOf, prefaceOf } from './frames.ts';
 import { type Failure, Failure as FailureCodec } from './generated/common.ts';
 import { openLink } from './link.ts';
 import { bidi, startRpcServer } from './server.ts';
@@ -94,25 +94,27 @@ async function closed(inbox: Inbox<Event>): Promise<KvError> {
 
 const message = (text: string): Event => ({ kind: 'message', text });
 
-function rawClient(port: number, options = {}): Client {
-  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
-    'grpc.use_local_subchannel_pool': 1,
-    ...options,
-  });
-  cleanups.push(() => client.close());
-  return client;
-}
+type Frame = { readonly kind: number; readonly payload: Buffer } | 'closed';
 
-const asIs = (bytes: Buffer): Buffer => bytes;
-
-/** A stream of raw bytes, and the status with which it ends. */
-function rawStream(client: Client, path = TALK.path) {
-  const call = client.makeBidiStreamRequest(path, asIs, asIs, new Metadata());
-  const ended = new Promise<number>((resolve) => {
-    call.on('error', (error: ServiceError) => resolve(error.code));
-    call.on('status', ({ code }) => resolve(code));
-  });
-  return { call, ended };
+/** A dialling end by hand: what it writes is up to the test, what comes back are frames. */
+function rawStream(port: number, preface: Uint8Array = prefaceOf(TALK.path)) {
+  const inbox = new Inbox<Frame>();
+  const reader = new FrameReader((kind, payload) => inbox.push({ kind, payload }));
+  const socket = connect(port, '127.0.0.1');
+  socket.on('data', (bytes: Buffer) => reader.push(bytes));
+  socket.on('error', () => undefined);
+  socket.on('close', () => inbox.push('closed'));
+  socket.write(preface);
+  cleanups.push(() => void socket.destroy());
+  const send = (kind: FrameKind, payload: Uint8Array): void => {
+    socket.write(frameOf(kind, payload));
+  };
+  /** The reason that the server gives before it closes; null: none. */
+  const refused = async (): Promise<ErrorCode | null> => {
+    const last = await inbox.until((frame) => frame === 'closed' || frame.kind === FRAME.failure);
+    return last === 'closed' ? null : decodeFailure(last.payload).code;
+  };
+  return { socket, inbox, send, refused };
 }
 
 describe('a link', () => {
@@ -250,13 +252,12 @@ describe('back-pressure', () => {
   test('a peer that never reads is cut off at the hard limit', async () => {
     const there = new Inbox<Event>();
     const server = await serve(there);
-    const { call, ended } = rawStream(rawClient(server.port));
-    call.pause();
+    const { socket } = rawStream(server.port);
+    socket.pause();
     const accepter = await opened(there);
     const sendsMax = RPC_LIMITS.queuedBytesMax / MEBIBYTE.length;
     for (let sends = 0; sends < sendsMax; sends += 1) accepter.send(say(MEBIBYTE));
     expect((await closed(there)).code).toBe('OVERLOADED');
-    expect(await ended).toBe(status.UNAVAILABLE);
   });
 
   test('a dialling end is cut off at the hard limit too', async () => {
@@ -280,11 +281,9 @@ describe('bad input on a stream', () => {
     const outgoing = await opened(here);
     const large = 'x'.repeat(RPC_LIMITS.messageBytesMax + 1);
     expect(() => outgoing.send(say(large))).toThrow(expect.objectContaining({ code: 'TOO_LARGE' }));
-    const { call, ended } = rawStream(
-      rawClient(server.port, { 'grpc.max_send_message_length': -1 }),
-    );
-    call.write(Buffer.alloc(RPC_LIMITS.messageBytesMax + 1));
-    expect(await ended).toBe(status.RESOURCE_EXHAUSTED);
+    const raw = rawStream(server.port);
+    raw.socket.write(Buffer.of(1, 0, 0x40, 0, FRAME.message));
+    expect(await raw.refused()).toBe('TOO_LARGE');
     outgoing.send(say('still here'));
     await there.until((event) => event.kind === 'message' && event.text === 'still here');
   });
@@ -292,9 +291,9 @@ describe('bad input on a stream', () => {
   test('garbage instead of a message ends that stream with INVALID_ARGUMENT', async () => {
     const there = new Inbox<Event>();
     const server = await serve(there);
-    const { call, ended } = rawStream(rawClient(server.port));
-    call.write(Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff]));
-    expect(await ended).toBe(status.INVALID_ARGUMENT);
+    const raw = rawStream(server.port);
+    raw.send(FRAME.message, Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff]));
+    expect(await raw.refused()).toBe('INVALID_ARGUMENT');
     expect((await closed(there)).code).toBe('INVALID_ARGUMENT');
   });
 
@@ -318,10 +317,47 @@ describe('bad input on a stream', () => {
     await opened(here);
   });
 
-  test('an unknown method is UNIMPLEMENTED', async () => {
+  test('a method that is not there is refused by its name', async () => {
     const server = await serve(new Inbox<Event>());
-    const { ended } = rawStream(rawClient(server.port), '/test.Test/Nothing');
-    expect(await ended).toBe(status.UNIMPLEMENTED);
+    const raw = rawStream(server.port, prefaceOf('/test.Test/Nothing'));
+    expect(await raw.refused()).toBe('NOT_IMPLEMENTED');
+  });
+
+  test.each([
+    ['another version', Buffer.concat([Buffer.from('MKVS'), Buffer.of(2, 0)])],
+    ['another beginning', Buffer.from('MKVX------')],
+  ])('a preface of %s is refused', async (_what, preface) => {
+    const server = await serve(new Inbox<Event>());
+    expect(await rawStream(server.port, preface).refused()).toBe('INVALID_ARGUMENT');
+  });
+
+  test('preface and frames may come byte by byte', async () => {
+    const there = new Inbox<Event>();
+    const server = await serve(there);
+    const { socket } = rawStream(server.port, Buffer.alloc(0));
+    const frame = frameOf(FRAME.message, TALK.requestSerialize(say('slowly')));
+    for (const byte of Buffer.concat([prefaceOf(TALK.path), frame])) {
+      await new Promise((resolve) => socket.write(Buffer.of(byte), resolve));
+    }
+    await opened(there);
+    expect(await there.next()).toEqual(message('slowly'));
+  });
+
+  test('a frame of a kind from the future is passed over', async () => {
+    const there = new Inbox<Event>();
+    const server = await serve(there);
+    const { socket, send } = rawStream(server.port);
+    socket.write(Buffer.of(1, 0, 0, 0, 200, 7));
+    send(FRAME.message, TALK.requestSerialize(say('known')));
+    await opened(there);
+    expect(await there.next()).toEqual(message('known'));
+  });
+
+  test('a ping is answered', async () => {
+    const server = await serve(new Inbox<Event>());
+    const { send, inbox } = rawStream(server.port);
+    send(FRAME.ping, Buffer.alloc(0));
+    await inbox.until((frame) => frame !== 'closed' && frame.kind === FRAME.pong);
   });
 
   test('bytes that are no HTTP/2 leave the server serving', async () => {
@@ -338,13 +374,11 @@ describe('bad input on a stream', () => {
   test('streams beyond the cap are refused', async () => {
     const there = new Inbox<Event>();
     const server = await serve(there);
-    const crowd = rawClient(server.port);
     for (let streams = 0; streams < RPC_LIMITS.streamsMax; streams += 1) {
-      rawStream(crowd);
+      rawStream(server.port);
       await opened(there);
     }
-    const { ended } = rawStream(rawClient(server.port));
-    expect(await ended).toBe(status.RESOURCE_EXHAUSTED);
+    expect(await rawStream(server.port).refused()).toBe('OVERLOADED');
   });
 });
 

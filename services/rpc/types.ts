@@ -79,10 +79,10 @@ export const RPC_LIMITS = {
   chunkBytesMax: 256 * 1024,
   queuedBytesHigh: 8 * 1024 * 1024,
   queuedBytesMax: 64 * 1024 * 1024,
-  /** Streams of one server, and connections to it. */
+  /** Streams and calls of one server. */
   streamsMax: 1024,
-  /** HTTP/2 credit that a receiver grants: several chunks on the way, on each connection. */
-  windowBytes: 4 * 1024 * 1024,
+  /** Connections to it, so that one too many is still told why it is refused. */
+  connectionsMax: 1152,
   /** Memory that one HTTP/2 session may hold, above `queuedBytesMax`. */
   sessionBytesMax: 256 * 1024 * 1024,
   /** How long a closed stream may take to send what is queued before it is cut. */
@@ -90,6 +90,8 @@ export const RPC_LIMITS = {
   keepaliveMs: 1000,
   keepaliveTimeoutMs: 2000,
   connectTimeoutMs: 1000,
+  /** A connection that has not said what it is by then is closed. */
+  prefaceTimeoutMs: 5000,
   backoffMinMs: 100,
   backoffMaxMs: 1000,
 } as const;
