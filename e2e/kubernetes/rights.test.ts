@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { KubernetesObject, V1Node, V1PersistentVolumeClaim } from '@kubernetes/client-node';
 import { type AuditEvent, auditOfAll, isAudited } from './harness/audit.ts';
-import { kubectlGet } from './harness/kubectl.ts';
+import { helm, kubectlGet } from './harness/kubectl.ts';
 import { installOperator, MinikvCluster, READY_MS } from './harness/minikv.ts';
 import { installMonitoringKinds } from './harness/monitoring-kinds.ts';
 import { Namespace } from './harness/namespace.ts';
@@ -38,6 +38,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  // Not all that it installed is of the namespace.
+  await helm(['uninstall', 'minikv-operator', '--namespace', namespace.name]);
   await namespace.close();
   await removeKinds();
 });

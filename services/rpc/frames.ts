@@ -2,7 +2,8 @@
  * The bytes of a stream on its connection (docs/formats/wire.md): the dialling end's preface, then frames
  * of a length, a kind and a payload, both ways.
  */
-import { asError, type ErrorDetail, isErrorCode, KvError } from '../common/errors.ts';
+import { asError, isErrorCode, KvError } from '../common/errors.ts';
+import { detailText, messageText, plainDetail } from './failure-text.ts';
 import { RPC_LIMITS } from './types.ts';
 
 /** What a frame is. */
@@ -26,8 +27,6 @@ const MAGIC = Buffer.from('MKVS');
 const VERSION = 1;
 const PREFACE_BYTES = MAGIC.length + 2;
 const HEADER_BYTES = 5;
-const DETAIL_BYTES_MAX = 4096;
-const MESSAGE_CHARS_MAX = 1024;
 
 /** Whether a connection that begins with these bytes is a stream. */
 export const isStream = (first: Uint8Array): boolean => first[0] === MAGIC[0];
@@ -79,11 +78,8 @@ function writeHeader(to: Buffer, kind: FrameKind, payloadBytes: number): void {
 }
 
 export function encodeFailure(error: KvError): Uint8Array {
-  const detail = Buffer.byteLength(JSON.stringify(error.detail)) <= DETAIL_BYTES_MAX;
-  const message = error.message.slice(0, MESSAGE_CHARS_MAX).toWellFormed();
-  return Buffer.from(
-    JSON.stringify({ code: error.code, message, detail: detail ? error.detail : {} }),
-  );
+  const detail = detailText(error) === null ? {} : error.detail;
+  return Buffer.from(JSON.stringify({ code: error.code, message: messageText(error), detail }));
 }
 
 /** What the other end gave as its reason; never throws. */
@@ -91,7 +87,7 @@ export function decodeFailure(bytes: Buffer): KvError {
   try {
     const { code, message, detail } = JSON.parse(bytes.toString()) as Record<string, unknown>;
     if (typeof code === 'string' && isErrorCode(code)) {
-      return new KvError(code, String(message), { detail: plainOf(detail) });
+      return new KvError(code, String(message), { detail: plainDetail(detail) });
     }
     return new KvError('INTERNAL', `a stream failed with an unknown code: ${String(message)}`);
   } catch (thrown) {
@@ -99,14 +95,6 @@ export function decodeFailure(bytes: Buffer): KvError {
       cause: asError(thrown),
     });
   }
-}
-
-function plainOf(detail: unknown): ErrorDetail {
-  if (typeof detail !== 'object' || detail === null) return {};
-  const plain = Object.entries(detail).filter(([, value]) =>
-    ['string', 'number', 'boolean'].includes(typeof value),
-  );
-  return Object.fromEntries(plain);
 }
 
 /** Cuts what arrives into frames. A payload is a view of what arrived, unless it came in pieces. */

@@ -10,12 +10,11 @@ import {
   isErrorCode,
   KvError,
 } from '../common/errors.ts';
+import { detailText, messageText, plainDetail } from './failure-text.ts';
 
 const CODE_KEY = 'minikv-code';
 /** Binary, because a detail may hold any text. */
 const DETAIL_KEY = 'minikv-detail-bin';
-const DETAIL_BYTES_MAX = 4096;
-const MESSAGE_CHARS_MAX = 1024;
 
 /** Statuses that the transport itself makes. */
 const BY_NUMBER: Readonly<Record<number, ErrorCode>> = {
@@ -37,11 +36,9 @@ export interface FinalStatus {
 export function toStatus(error: KvError): FinalStatus {
   const metadata = new Metadata();
   metadata.set(CODE_KEY, error.code);
-  const detail = Buffer.from(JSON.stringify(error.detail));
-  if (detail.length <= DETAIL_BYTES_MAX) metadata.set(DETAIL_KEY, detail);
-  // A lone surrogate would make the percent-encoding of the message throw.
-  const details = error.message.slice(0, MESSAGE_CHARS_MAX).toWellFormed();
-  return { code: error.row.grpc, details, metadata };
+  const detail = detailText(error);
+  if (detail !== null) metadata.set(DETAIL_KEY, Buffer.from(detail));
+  return { code: error.row.grpc, details: messageText(error), metadata };
 }
 
 /** What a failed call or a closed stream means; never throws. */
@@ -61,12 +58,7 @@ function detailOf(metadata: Metadata | undefined): ErrorDetail {
   const bytes = metadata?.get(DETAIL_KEY)[0];
   if (!(bytes instanceof Buffer)) return {};
   try {
-    const parsed: unknown = JSON.parse(bytes.toString());
-    if (typeof parsed !== 'object' || parsed === null) return {};
-    const plain = Object.entries(parsed).filter(([, value]) =>
-      ['string', 'number', 'boolean'].includes(typeof value),
-    );
-    return Object.fromEntries(plain);
+    return plainDetail(JSON.parse(bytes.toString()));
   } catch {
     return {};
   }
