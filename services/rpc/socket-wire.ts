@@ -51,6 +51,8 @@ export class SocketWire implements Wire {
     socket.on('error', (cause) => {
       this.#end(new KvError('UNAVAILABLE', `the connection to ${remote} failed`, { cause }));
     });
+    // The end of what comes is the end of the stream, whatever still waits to leave.
+    socket.on('end', () => this.#end(this.#left()));
     socket.on('close', () => this.#end(this.#left()));
     this.#beat();
   }
