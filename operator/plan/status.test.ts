@@ -52,6 +52,16 @@ describe('15: status', () => {
     ]);
   });
 
+  test('a change is not in force before Kubernetes has taken up the StatefulSets', () => {
+    const s = settled();
+    const volume = { ...s.sts.volume!, generation: 2, observedGeneration: 1 };
+    const before = { ...s.cr, generation: 5, status: { ...s.cr.status, observedGeneration: 4 } };
+    const applied = { ...s, cr: before, sts: { ...s.sts, volume } };
+    expect(plan(applied).status.observedGeneration).toBe(4);
+    const taken = { ...applied, sts: { ...s.sts, volume: { ...volume, observedGeneration: 2 } } };
+    expect(plan(taken).status.observedGeneration).toBe(5);
+  });
+
   test('too few volumes to write', () => {
     const s = withCluster(settled(), ({ volumes }) => ({
       volumes: volumes.map((v) => (v.disk > 1 ? { ...v, live: false } : v)),

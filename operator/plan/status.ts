@@ -5,7 +5,7 @@
 import type { Phase } from '../api/cluster.ts';
 import type { ConditionFinding } from '../api/conditions.ts';
 import type { Role } from '../api/names.ts';
-import { endpointOf, selectorLabels } from '../desired/names.ts';
+import { endpointOf, ROLES, selectorLabels } from '../desired/names.ts';
 import { changeHeld, degraded, progressing, rollBlocked, suspended } from './change-conditions.ts';
 import type { Findings } from './findings.ts';
 import {
@@ -15,7 +15,7 @@ import {
   quorumHealthy,
   ready,
 } from './health-conditions.ts';
-import { isOutdated, namesOf, wantedPods } from './pods.ts';
+import { isObserved, isOutdated, namesOf, wantedPods } from './pods.ts';
 import type { Snapshot, StatusIntent, TimedCondition } from './types.ts';
 
 const MEMBERS_MAX = 100;
@@ -29,7 +29,7 @@ export function statusOf(s: Snapshot, f: Findings): StatusIntent {
       ? undefined
       : cluster.members.find(({ nodeId }) => nodeId === cluster.leader.nodeId)?.version;
   return {
-    observedGeneration: isAppliedWhole(f) ? s.cr.generation : s.cr.status.observedGeneration,
+    observedGeneration: isInForce(s, f) ? s.cr.generation : s.cr.status.observedGeneration,
     phase: phaseOf(s, conditions),
     image: s.cr.spec.image,
     endpoint: endpointOf(s.cr),
@@ -43,9 +43,14 @@ export function statusOf(s: Snapshot, f: Findings): StatusIntent {
   };
 }
 
-/** Refused and held parts count as seen: their conditions say what became of them. */
-const isAppliedWhole = ({ identity, objects }: Findings): boolean =>
-  identity.kind === 'known' && objects.steps.every(({ kind }) => kind === 'own-claim');
+/**
+ * Refused and held parts count as seen: their conditions say what became of them. Until Kubernetes has
+ * taken up the StatefulSets nobody knows yet which pods are outdated, and all would look as asked for.
+ */
+const isInForce = (s: Snapshot, { identity, objects }: Findings): boolean =>
+  identity.kind === 'known' &&
+  objects.steps.every(({ kind }) => kind === 'own-claim') &&
+  ROLES.every((role) => isObserved(s, role));
 
 const selectorText = (name: string): string =>
   Object.entries(selectorLabels(name, 'volume'))
