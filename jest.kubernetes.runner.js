@@ -24,8 +24,10 @@ const storyOf = ({ path }) => basename(path, '.test.ts');
 export default class Runner extends TestRunner {
   async runTests(tests, watcher, options) {
     for (const [phase, { workers, stories }] of PHASES.entries()) {
-      const place = (test) =>
-        (stories.indexOf(storyOf(test)) + stories.length + 1) % (stories.length + 1);
+      const place = (test) => {
+        const at = stories.indexOf(storyOf(test));
+        return at < 0 ? stories.length : at;
+      };
       const chosen = tests
         .filter((test) => (PHASE_OF.get(storyOf(test)) ?? 0) === phase)
         .toSorted((a, b) => place(a) - place(b));

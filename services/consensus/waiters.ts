@@ -17,33 +17,30 @@ interface IndexWaiter extends Waiter<undefined> {
   readonly index: LogIndex;
 }
 
-/** Calls that wait, at most {@link WAITERS_MAX} of them. */
-class WaitList<W extends Waiter<undefined>> {
-  readonly #late: (waiter: W) => KvError;
+/** Calls that wait, each until its deadline; a bounded number of them. */
+abstract class WaitList<W extends Waiter<undefined>> {
   #waiting: W[] = [];
-
-  /** `late` is what a waiter is told whose deadline has passed. */
-  constructor(late: (waiter: W) => KvError) {
-    this.#late = late;
-  }
-
-  add(waiter: W): void {
-    if (this.#waiting.length < WAITERS_MAX) this.#waiting.push(waiter);
-    else waiter.reject(new KvError('OVERLOADED', 'too many calls are waiting; try again shortly'));
-  }
-
-  release(isReady: (waiter: W) => boolean): void {
-    for (const waiter of this.#take(isReady)) waiter.resolve(undefined);
-  }
 
   sweep(nowMs: number): void {
     for (const waiter of this.#take(({ deadlineMs }) => deadlineMs <= nowMs)) {
-      waiter.reject(this.#late(waiter));
+      waiter.reject(this.late(waiter));
     }
   }
 
   fail(error: KvError): void {
     for (const waiter of this.#take(() => true)) waiter.reject(error);
+  }
+
+  /** What a waiter is told whose deadline has passed. */
+  protected abstract late(waiter: W): KvError;
+
+  protected add(waiter: W): void {
+    if (this.#waiting.length < WAITERS_MAX) this.#waiting.push(waiter);
+    else waiter.reject(new KvError('OVERLOADED', 'too many calls are waiting; try again shortly'));
+  }
+
+  protected release(isReady: (waiter: W) => boolean): void {
+    for (const waiter of this.#take(isReady)) waiter.resolve(undefined);
   }
 
   #take(isTaken: (waiter: W) => boolean): readonly W[] {
@@ -54,52 +51,36 @@ class WaitList<W extends Waiter<undefined>> {
 }
 
 /** Calls that wait until an index is applied. */
-class AppliedWaiters {
-  readonly #list = new WaitList<IndexWaiter>(
-    ({ index }) => new KvError('DEADLINE_EXCEEDED', `index ${index} was not applied here in time`),
-  );
-
+class AppliedWaiters extends WaitList<IndexWaiter> {
   wait(index: LogIndex, deadlineMs: number): Promise<undefined> {
     return new Promise((resolve, reject) => {
-      this.#list.add({ index, deadlineMs, resolve, reject });
+      this.add({ index, deadlineMs, resolve, reject });
     });
   }
 
   applied(applied: LogIndex): void {
-    this.#list.release(({ index }) => index <= applied);
+    this.release(({ index }) => index <= applied);
   }
 
-  sweep(nowMs: number): void {
-    this.#list.sweep(nowMs);
-  }
-
-  fail(error: KvError): void {
-    this.#list.fail(error);
+  protected override late({ index }: IndexWaiter): KvError {
+    return new KvError('DEADLINE_EXCEEDED', `index ${index} was not applied here in time`);
   }
 }
 
 /** Calls that wait until some node leads. */
-class LeaderWaiters {
-  readonly #list = new WaitList<Waiter<undefined>>(
-    () => new KvError('NO_LEADER', 'the coordinators have no leader at present'),
-  );
-
+class LeaderWaiters extends WaitList<Waiter<undefined>> {
   wait(deadlineMs: number): Promise<undefined> {
     return new Promise((resolve, reject) => {
-      this.#list.add({ deadlineMs, resolve, reject });
+      this.add({ deadlineMs, resolve, reject });
     });
   }
 
   led(): void {
-    this.#list.release(() => true);
+    this.release(() => true);
   }
 
-  sweep(nowMs: number): void {
-    this.#list.sweep(nowMs);
-  }
-
-  fail(error: KvError): void {
-    this.#list.fail(error);
+  protected override late(): KvError {
+    return new KvError('NO_LEADER', 'the coordinators have no leader at present');
   }
 }
 

@@ -260,6 +260,18 @@ describe('back-pressure', () => {
     expect((await closed(there)).code).toBe('OVERLOADED');
   });
 
+  test('a peer that leaves is gone at once, whatever still waits to reach it', async () => {
+    const there = new Inbox<Event>();
+    const server = await serve(there);
+    const { socket } = rawStream(server.port);
+    socket.pause();
+    const accepter = await opened(there);
+    // More than the buffers of both ends take.
+    for (let sends = 0; sends < 32; sends += 1) accepter.send(say(MEBIBYTE));
+    socket.end();
+    expect((await closed(there)).message).toContain('ended the stream');
+  });
+
   test('a dialling end is cut off at the hard limit too', async () => {
     const here = new Inbox<Event>();
     const server = await serve(new Inbox<Event>());
