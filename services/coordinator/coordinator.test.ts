@@ -6,12 +6,14 @@ import { systemRandom } from '../common/random.ts';
 import { loadCoordinatorOptions } from '../config/coordinator.ts';
 import type { Disk } from '../disk/disk.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
+import { tcpNetwork } from '../rpc/tcp-network.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { freeAddress } from '../testing/free-port.ts';
 import { GatedDisk } from '../testing/gated-disk.ts';
 import { removeTempDirs, tempDir } from '../testing/temp-dir.ts';
 import { Coordinator } from './coordinator.ts';
+import { startHttpServer } from './http/server.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -36,6 +38,8 @@ async function make(path: string, disk: Disk, flags: readonly string[] = []): Pr
       disk,
       clock: systemClock,
       random: systemRandom,
+      network: tcpNetwork,
+      startHttp: startHttpServer,
       logger: silentLogger,
       metrics: createMetrics(),
       onFatal: (error) => {

@@ -16,6 +16,7 @@ import type { Disk } from '../disk/disk.ts';
 import type { CoordinatorFrame, VolumeFrame } from '../rpc/generated/registry.ts';
 import { RegistryService as RegistryMethods } from '../rpc/generated/registry.ts';
 import type { Introduction } from '../rpc/hello.ts';
+import type { Network } from '../rpc/network.ts';
 import { bidi, startRpcServer } from '../rpc/server.ts';
 import type { Outgoing, RpcServer, StreamEvents } from '../rpc/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -26,7 +27,7 @@ import { PeerLinks } from './grpc/peer-links.ts';
 import { peerMetrics } from './grpc/peer-metrics.ts';
 import { probePeer } from './grpc/probe.ts';
 import { RaftService } from './grpc/raft-service.ts';
-import { type HttpServer, startHttpServer } from './http/server.ts';
+import type { HttpServer, StartHttp } from './http/server.ts';
 import { Member, notReady } from './member.ts';
 
 /** Requests under way may end for so long after the listeners have closed. */
@@ -37,6 +38,8 @@ export interface CoordinatorParts {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly random: Random;
+  readonly network: Network;
+  readonly startHttp: StartHttp;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** The process must end before it acknowledges anything more. */
@@ -148,11 +151,17 @@ export class Coordinator {
   }
 
   async #listen(folder: NodeFolder): Promise<Opened> {
-    const { clock, random, logger, metrics } = this.#parts;
+    const { clock, random, logger, network } = this.#parts;
     const { options, pendingRestart } = this.#settings;
     const introduce = (): Introduction => this.#introduce();
     const bootstrap = new Bootstrap(
-      { folder, clock, random, logger, probe: (peer) => probePeer(introduce, peer) },
+      {
+        folder,
+        clock,
+        random,
+        logger,
+        probe: (peer) => probePeer({ clock, network, introduce }, peer),
+      },
       {
         mode: options.bootstrap,
         clusterId: options.clusterId === null ? null : clusterId(options.clusterId),
@@ -192,7 +201,21 @@ export class Coordinator {
         },
       },
     });
-    const http = await startHttpServer(
+    const http = await this.#startHttp();
+    http.serveAdmin(admin);
+    const registry = bidi(RegistryMethods.session, (outgoing) => this.#acceptVolume(outgoing));
+    const services = [...raft.services(), registry];
+    const rpc = await startRpcServer(
+      { clock, logger, network },
+      { bind: options.grpcBind, services },
+    );
+    return { folder, bootstrap, raft, admin, http, rpc };
+  }
+
+  #startHttp(): Promise<HttpServer> {
+    const { clock, random, logger, metrics, startHttp } = this.#parts;
+    const { options } = this.#settings;
+    return startHttp(
       { metrics, logger, clock, random },
       {
         httpBind: options.httpBind,
@@ -202,19 +225,14 @@ export class Coordinator {
         version: VERSION,
       },
     );
-    http.serveAdmin(admin);
-    const registry = bidi(RegistryMethods.session, (outgoing) => this.#acceptVolume(outgoing));
-    const services = [...raft.services(), registry];
-    const rpc = await startRpcServer({ logger }, { bind: options.grpcBind, services });
-    return { folder, bootstrap, raft, admin, http, rpc };
   }
 
   #connect(identity: Identity): PeerLinks {
-    const { clock, random, logger, metrics } = this.#parts;
+    const { clock, random, logger, metrics, network } = this.#parts;
     const { peers } = this.#settings.options;
     const introduce = (): Introduction => this.#introduce();
     this.#links = new PeerLinks(
-      { clock, random, logger, introduce, metrics: peerMetrics(metrics) },
+      { clock, random, logger, network, introduce, metrics: peerMetrics(metrics) },
       {
         identity,
         addressOf: (name) => peers.find((peer) => peer.name === name)?.address ?? null,

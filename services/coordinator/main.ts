@@ -6,8 +6,10 @@ import { readCoordinatorCommand, watchCoordinatorSettings } from '../config/coor
 import type { CoordinatorOptions } from '../config/options.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
 import { type Host, runProgram } from '../program/program.ts';
+import { tcpNetwork } from '../rpc/tcp-network.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { Coordinator } from './coordinator.ts';
+import { startHttpServer } from './http/server.ts';
 
 async function serve(host: Host<CoordinatorOptions>): Promise<void> {
   const { inputs, loaded, logger, fail } = host;
@@ -29,6 +31,8 @@ async function serve(host: Host<CoordinatorOptions>): Promise<void> {
       disk: new NodeDisk(),
       clock: systemClock,
       random: systemRandom,
+      network: tcpNetwork,
+      startHttp: startHttpServer,
       logger,
       metrics: createMetrics(),
       onFatal: fail,

@@ -21,6 +21,7 @@ import { encodeCommand } from '../metadata/command-codec.ts';
 import type { RaftLimits } from '../raft/types.ts';
 import type { Introduction } from '../rpc/hello.ts';
 import { openLink } from '../rpc/link.ts';
+import type { Network } from '../rpc/network.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { BlobCache } from './blob-cache.ts';
@@ -58,6 +59,7 @@ export interface MemberParts {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly random: Random;
+  readonly network: Network;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly folder: NodeFolder;
@@ -191,7 +193,7 @@ type Assembled = Pick<
 > & { readonly order: readonly Part[] };
 
 function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opened): Assembled {
-  const { clock, random, logger, introduce } = parts;
+  const { clock, random, logger, network, introduce } = parts;
   const { identity, metadata } = opened;
   const consensus = buildDriver(parts, options, opened);
   const metrics = coordinatorMetrics(parts.metrics);
@@ -201,7 +203,7 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
     logger,
     directory: registry,
     introduce,
-    openLink: (link) => openLink({ clock, random, logger }, link),
+    openLink: (link) => openLink({ clock, random, logger, network }, link),
   });
   const shared: Shared = {
     clock,

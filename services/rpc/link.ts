@@ -3,14 +3,13 @@
  * the other end's headers; only then is the stream open. Delays between attempts start over once a
  * message was heard, so that a peer which accepts and refuses at once is not hammered.
  */
-import { connect } from 'node:net';
 import { Backoff } from '../common/backoff.ts';
 import type { Clock, Timer } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
 import type { Random } from '../common/random.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { parseHostPort, resolveAll } from './address.ts';
 import { prefaceOf } from './frames.ts';
+import type { Network } from './network.ts';
 import { SocketWire } from './socket-wire.ts';
 import { fromStatus } from './status.ts';
 import { StreamEnd, type Wire } from './stream-end.ts';
@@ -20,6 +19,7 @@ export interface LinkComponents {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly network: Network;
 }
 
 export interface LinkOptions<Out, In> {
@@ -128,7 +128,7 @@ class Attempt<Out, In> {
     this.#deadline = this.#components.clock.after(RPC_LIMITS.connectTimeoutMs, () => {
       this.end(new KvError('UNAVAILABLE', `${address} did not answer in time`));
     });
-    resolveAll(address).then(
+    this.#components.network.resolve(address).then(
       (found) => this.#connect(found[attemptNo % found.length] ?? address),
       (error: unknown) => this.end(fromStatus(error)),
     );
@@ -145,8 +145,8 @@ class Attempt<Out, In> {
 
   #connect(ipPort: string): void {
     if (this.#isOver) return;
-    const socket = connect({ ...parseHostPort(ipPort), noDelay: true });
-    const { clock } = this.#components;
+    const { clock, network } = this.#components;
+    const socket = network.connect(ipPort);
     const wire = new SocketWire(
       { clock, socket, remote: ipPort },
       {

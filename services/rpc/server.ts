@@ -3,22 +3,12 @@
  * say whether it is a stream (frames.ts) or of gRPC, which it is then handed to. Errors leave with their
  * code; a bug in a unary handler is logged and answered with INTERNAL.
  */
-import { createServer, type Server as NetServer, type Socket } from 'node:net';
-import {
-  type ConnectionInjector,
-  Server as GrpcServer,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type sendUnaryData,
-} from '@grpc/grpc-js';
-import { sleep, systemClock } from '../common/clock.ts';
+import { type Clock, sleep } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { parseHostPort } from './address.ts';
-import { SHARED_OPTIONS } from './channel.ts';
 import { encodeFailure, FRAME, frameOf, isStream, parsePreface } from './frames.ts';
+import type { CallServer, Listener, Network, StreamSocket } from './network.ts';
 import { SocketWire } from './socket-wire.ts';
-import { toStatus } from './status.ts';
 import { StreamEnd } from './stream-end.ts';
 import {
   type BidiMethod,
@@ -54,44 +44,43 @@ export function unary<Request, Reply>(
  * @throws the system's error when the address cannot be bound.
  */
 export async function startRpcServer(
-  components: { readonly logger: Logger },
+  components: ServerComponents,
   options: { readonly bind: string; readonly services: readonly RpcService[] },
 ): Promise<RpcServer> {
-  const host = new ServerHost(components.logger);
+  const host = new ServerHost(components);
   for (const service of options.services) service.register(host);
   await host.listen(options.bind);
   return host;
 }
 
+export interface ServerComponents {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly network: Network;
+}
+
 /** Takes a connection whose preface has named the method; `rest` came behind it. */
-type Accept = (socket: Socket, rest: Buffer) => void;
+type Accept = (socket: StreamSocket, rest: Buffer) => void;
 
 /** What a running server holds: its sockets and its open streams. */
 class ServerHost implements RpcServer {
-  readonly #logger: Logger;
-  readonly #grpc = new GrpcServer({
-    ...SHARED_OPTIONS,
-    'grpc.max_concurrent_streams': RPC_LIMITS.streamsMax,
-  });
-  readonly #net: NetServer;
-  readonly #injector: ConnectionInjector;
-  readonly #sockets = new Set<Socket>();
+  readonly #components: ServerComponents;
+  readonly #calls: CallServer;
+  #listener: Listener | null = null;
+  readonly #sockets = new Set<StreamSocket>();
   readonly #methods = new Map<string, Accept>();
   readonly #streams = new Set<{ close(reason: KvError): void }>();
   #callCount = 0;
   #isClosing = false;
   #onIdle: () => void = () => undefined;
 
-  constructor(logger: Logger) {
-    this.#logger = logger;
-    this.#injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
-    this.#net = createServer({ noDelay: true }, (socket) => this.#connected(socket));
-    this.#net.maxConnections = RPC_LIMITS.connectionsMax;
+  constructor(components: ServerComponents) {
+    this.#components = components;
+    this.#calls = components.network.newCallServer();
   }
 
   get port(): number {
-    const address = this.#net.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
+    return this.#listener?.port ?? 0;
   }
 
   addBidi<Request, Reply>(
@@ -107,36 +96,28 @@ class ServerHost implements RpcServer {
     method: UnaryMethod<Request, Reply>,
     handler: (request: Request) => Promise<Reply>,
   ): void {
-    const handle = (call: ServerUnaryCall<Request, Reply>, reply: sendUnaryData<Reply>): void => {
-      void this.#answer(method.path, () => handler(call.request), reply);
-    };
-    const { path, responseSerialize, requestDeserialize } = method;
-    this.#grpc.register(path, handle, responseSerialize, requestDeserialize, 'unary');
+    this.#calls.register(method, (request) => this.#answer(method.path, () => handler(request)));
   }
 
   async listen(bind: string): Promise<void> {
-    const { host, port } = parseHostPort(bind);
-    await new Promise<void>((resolve, reject) => {
-      this.#net.once('error', reject);
-      this.#net.listen({ host, port }, () => {
-        this.#net.removeListener('error', reject);
-        resolve();
-      });
+    const { logger, network } = this.#components;
+    this.#listener = await network.listen(bind, {
+      connected: (socket) => this.#connected(socket),
+      failed: (error) => logger.warn({ error }, 'rpc listener failed'),
     });
-    this.#net.on('error', (error) => this.#logger.warn({ error }, 'rpc listener failed'));
   }
 
   async close(graceMs: number): Promise<void> {
     if (this.#isClosing) return;
     this.#isClosing = true;
-    this.#net.close();
+    this.#listener?.close();
     await this.#idle(graceMs);
     for (const stream of this.#streams) {
       stream.close(new KvError('STOPPING', 'this process is stopping'));
     }
     await this.#goAway();
     for (const socket of this.#sockets) socket.destroy();
-    this.#grpc.forceShutdown();
+    this.#calls.cut();
   }
 
   /** Resolves once nothing is open, or after `timeoutMs`. */
@@ -145,15 +126,17 @@ class ServerHost implements RpcServer {
     const idle = new Promise<void>((resolve) => {
       this.#onIdle = resolve;
     });
-    await within(idle, timeoutMs);
+    await within(this.#components.clock, idle, timeoutMs);
   }
 
   /** Lets final statuses leave: a socket destroyed now would swallow them. */
   async #goAway(): Promise<void> {
-    this.#grpc.tryShutdown(() => undefined);
+    this.#calls.shutDown();
     const open = [...this.#sockets].filter(({ closed }) => !closed);
-    const gone = open.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
-    await within(Promise.all(gone), RPC_LIMITS.closeGraceMs);
+    const gone = open.map(
+      (socket) => new Promise<void>((resolve) => socket.once('close', resolve)),
+    );
+    await within(this.#components.clock, Promise.all(gone), RPC_LIMITS.closeGraceMs);
   }
 
   #left(): void {
@@ -168,10 +151,12 @@ class ServerHost implements RpcServer {
     return null;
   }
 
-  #connected(socket: Socket): void {
+  #connected(socket: StreamSocket): void {
     const remote = remoteOf(socket);
     this.#sockets.add(socket);
-    socket.on('error', (error) => this.#logger.debug({ remote, error }, 'connection failed'));
+    socket.on('error', (error) =>
+      this.#components.logger.debug({ remote, error }, 'connection failed'),
+    );
     socket.on('close', () => this.#sockets.delete(socket));
     socket.setTimeout(RPC_LIMITS.prefaceTimeoutMs, () => socket.destroy());
     socket.once('data', (first: Buffer) => {
@@ -180,14 +165,12 @@ class ServerHost implements RpcServer {
         return;
       }
       socket.setTimeout(0);
-      socket.pause();
-      socket.unshift(first);
-      this.#injector.injectConnection(socket);
+      this.#calls.take(socket, first);
     });
   }
 
   /** Reads on until the preface is whole. */
-  #greeted(socket: Socket, bytes: Buffer): void {
+  #greeted(socket: StreamSocket, bytes: Buffer): void {
     try {
       const preface = parsePreface(bytes);
       if (preface === null) {
@@ -210,16 +193,16 @@ class ServerHost implements RpcServer {
   }
 
   #accept<Request, Reply>(
-    socket: Socket,
+    socket: StreamSocket,
     rest: Buffer,
     {
       method,
       accept,
     }: { readonly method: BidiMethod<Request, Reply>; readonly accept: OnOpen<Reply, Request> },
   ): void {
-    const remote = remoteOf(socket);
+    const { clock } = this.#components;
     const wire = new SocketWire(
-      { clock: systemClock, socket, remote },
+      { clock, socket, remote: remoteOf(socket) },
       {
         message: (bytes) => stream.received(bytes),
         ended: (reason) => {
@@ -229,7 +212,7 @@ class ServerHost implements RpcServer {
         },
       },
     );
-    const stream: StreamEnd<Reply, Request> = new StreamEnd<Reply, Request>(systemClock, wire, {
+    const stream: StreamEnd<Reply, Request> = new StreamEnd<Reply, Request>(clock, wire, {
       encode: method.responseSerialize,
       decode: method.requestDeserialize,
     });
@@ -239,23 +222,18 @@ class ServerHost implements RpcServer {
     wire.received(rest);
   }
 
-  async #answer<Reply>(
-    path: string,
-    handle: () => Promise<Reply>,
-    reply: sendUnaryData<Reply>,
-  ): Promise<void> {
+  /** Rejects with a `KvError` only. */
+  async #answer<Reply>(path: string, handle: () => Promise<Reply>): Promise<Reply> {
     const refusal = this.#refusal();
-    if (refusal !== null) {
-      reply(toStatus(refusal));
-      return;
-    }
+    if (refusal !== null) throw refusal;
     this.#callCount += 1;
     try {
-      reply(null, await handle());
+      return await handle();
     } catch (thrown) {
       const error = asError(thrown);
-      if (!(error instanceof KvError)) this.#logger.error({ path, error }, 'rpc handler failed');
-      reply(toStatus(error instanceof KvError ? error : new KvError('INTERNAL', 'internal error')));
+      if (error instanceof KvError) throw error;
+      this.#components.logger.error({ path, error }, 'rpc handler failed');
+      throw new KvError('INTERNAL', 'internal error');
     } finally {
       this.#callCount -= 1;
       this.#left();
@@ -264,19 +242,20 @@ class ServerHost implements RpcServer {
 }
 
 /** Waits for `event`, but not longer than `timeoutMs`. */
-async function within(event: Promise<unknown>, timeoutMs: number): Promise<void> {
+async function within(clock: Clock, event: Promise<unknown>, timeoutMs: number): Promise<void> {
   const timer = new AbortController();
-  const late = sleep(systemClock, timeoutMs, timer.signal).catch(() => undefined);
+  const late = sleep(clock, timeoutMs, timer.signal).catch(() => undefined);
   await Promise.race([event, late]);
   timer.abort();
 }
 
 /** Says why, and ends the connection. */
-function refuse(socket: Socket, reason: KvError): void {
-  socket.end(frameOf(FRAME.failure, encodeFailure(reason)));
+function refuse(socket: StreamSocket, reason: KvError): void {
+  socket.write(frameOf(FRAME.failure, encodeFailure(reason)));
+  socket.end();
   socket.setTimeout(RPC_LIMITS.closeGraceMs, () => socket.destroy());
   socket.resume();
 }
 
-const remoteOf = (socket: Socket): string =>
+const remoteOf = (socket: StreamSocket): string =>
   `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;

@@ -2,7 +2,6 @@
  * A stream on a TCP connection of its own, the same at both ends: frames out, frames in, and a ping each
  * second so that a peer which fell silent is noticed. Invariant: `ended` is called once, nothing after it.
  */
-import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 import {
@@ -14,6 +13,7 @@ import {
   frameOf,
   headerOf,
 } from './frames.ts';
+import type { StreamSocket } from './network.ts';
 import type { Wire } from './stream-end.ts';
 import { RPC_LIMITS } from './types.ts';
 
@@ -30,7 +30,7 @@ export interface WireEvents {
 
 export class SocketWire implements Wire {
   readonly remote: string;
-  readonly #socket: Socket;
+  readonly #socket: StreamSocket;
   readonly #clock: Clock;
   readonly #events: WireEvents;
   readonly #reader = new FrameReader((kind, payload) => this.#take(kind, payload));
@@ -39,7 +39,7 @@ export class SocketWire implements Wire {
   #heardMs: number;
 
   constructor(
-    { clock, socket, remote }: { clock: Clock; socket: Socket; remote: string },
+    { clock, socket, remote }: { clock: Clock; socket: StreamSocket; remote: string },
     events: WireEvents,
   ) {
     this.remote = remote;

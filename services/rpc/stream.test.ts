@@ -13,6 +13,7 @@ import { decodeFailure, FRAME, type FrameKind, FrameReader, frameOf, prefaceOf }
 import { type Failure, Failure as FailureCodec } from './generated/common.ts';
 import { openLink } from './link.ts';
 import { bidi, startRpcServer } from './server.ts';
+import { tcpNetwork } from './tcp-network.ts';
 import { type BidiMethod, type Link, type Outgoing, RPC_LIMITS, type RpcServer } from './types.ts';
 
 /** Any small message serves; Failure has two texts. */
@@ -64,7 +65,7 @@ function recorder(inbox: Inbox<Event>, hear: (text: string) => void = () => unde
 
 async function serve(inbox: Inbox<Event>, port = 0, hear?: (text: string) => void) {
   const server: RpcServer = await startRpcServer(
-    { logger: silentLogger },
+    { clock: systemClock, logger: silentLogger, network: tcpNetwork },
     { bind: `127.0.0.1:${port}`, services: [bidi(TALK, recorder(inbox, hear))] },
   );
   cleanups.push(() => server.close(0));
@@ -73,7 +74,7 @@ async function serve(inbox: Inbox<Event>, port = 0, hear?: (text: string) => voi
 
 function dial(inbox: Inbox<Event>, address: () => string): Link {
   const link = openLink(
-    { clock: systemClock, random: seededRandom(1), logger: silentLogger },
+    { clock: systemClock, random: seededRandom(1), logger: silentLogger, network: tcpNetwork },
     { method: TALK, address, onOpen: recorder(inbox) },
   );
   cleanups.push(() => link.close());

@@ -1,31 +1,41 @@
 /** A call of one request and one reply, on a connection of its own: rare calls, no state to keep. */
-import { Metadata } from '@grpc/grpc-js';
-import { systemClock, withDeadline } from '../common/clock.ts';
+import { type Clock, withDeadline } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
-import { resolveAll } from './address.ts';
-import { newClient } from './channel.ts';
+import type { Network } from './network.ts';
 import { fromStatus } from './status.ts';
 import type { UnaryMethod } from './types.ts';
 
+export interface CallComponents {
+  readonly clock: Clock;
+  readonly network: Network;
+}
+
+export interface CallTarget {
+  /** host:port */
+  readonly address: string;
+  readonly timeoutMs: number;
+}
+
 /**
- * Looks `address` (host:port) up, dials it and asks once.
+ * Looks `address` up, dials it and asks once.
  * @throws KvError `UNAVAILABLE` when it cannot be reached, `DEADLINE_EXCEEDED` after `timeoutMs`,
  * or the error that the other end answered with.
  */
 export async function callUnary<Request, Reply>(
+  { clock, network }: CallComponents,
   method: UnaryMethod<Request, Reply>,
-  address: string,
+  { address, timeoutMs }: CallTarget,
   request: Request,
-  timeoutMs: number,
 ): Promise<Reply> {
-  const deadlineMs = systemClock.wallMs() + timeoutMs;
+  const endMs = clock.monotonicMs() + timeoutMs;
   const late = (): KvError =>
     new KvError('DEADLINE_EXCEEDED', `${address} did not answer within ${timeoutMs} ms`);
-  const found = await withDeadline(systemClock, resolveAll(address), timeoutMs, late);
+  const found = await withDeadline(clock, network.resolve(address), timeoutMs, late);
   let failure = new KvError('UNAVAILABLE', `${address} has no address right now`);
   for (const ipPort of found) {
     try {
-      return await callOnce(method, ipPort, request, deadlineMs);
+      const leftMs = endMs - clock.monotonicMs();
+      return await network.call({ method, ipPort, request, timeoutMs: leftMs });
     } catch (error) {
       failure = fromStatus(error);
       // Nobody there: the name's next address may do. A peer's own answer is final.
@@ -33,33 +43,4 @@ export async function callUnary<Request, Reply>(
     }
   }
   throw failure;
-}
-
-async function callOnce<Request, Reply>(
-  method: UnaryMethod<Request, Reply>,
-  ipPort: string,
-  request: Request,
-  deadlineMs: number,
-): Promise<Reply> {
-  const client = newClient(ipPort);
-  try {
-    return await new Promise<Reply>((resolve, reject) => {
-      client.makeUnaryRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        request,
-        new Metadata(),
-        { deadline: deadlineMs },
-        (error, reply) => {
-          if (error !== null) reject(error);
-          else if (reply === undefined)
-            reject(new KvError('INTERNAL', 'a call ended without reply'));
-          else resolve(reply);
-        },
-      );
-    });
-  } finally {
-    client.close();
-  }
 }

@@ -1,4 +1,5 @@
 /** The registry of a coordinator over a real socket: registers whoever asks and keeps what it is told. */
+import { systemClock } from '../common/clock.ts';
 import { clusterId } from '../common/ids.ts';
 import {
   type CoordinatorFrame,
@@ -7,6 +8,7 @@ import {
 } from '../rpc/generated/registry.ts';
 import { helloTo, type Introduction } from '../rpc/hello.ts';
 import { bidi, startRpcServer } from '../rpc/server.ts';
+import { tcpNetwork } from '../rpc/tcp-network.ts';
 import type { Outgoing, RpcServer, StreamEvents } from '../rpc/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { Inbox } from './inbox.ts';
@@ -27,7 +29,7 @@ export class FakeCoordinator {
   static async start(bind = '127.0.0.1:0'): Promise<FakeCoordinator> {
     const fake = new FakeCoordinator();
     fake.#server = await startRpcServer(
-      { logger: silentLogger },
+      { clock: systemClock, logger: silentLogger, network: tcpNetwork },
       { bind, services: [bidi(RegistryService.session, (outgoing) => fake.#accept(outgoing))] },
     );
     return fake;

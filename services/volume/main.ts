@@ -6,7 +6,9 @@ import type { VolumeOptions } from '../config/options.ts';
 import { readVolumeCommand, watchVolumeSettings } from '../config/volume.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
 import { type Host, runProgram } from '../program/program.ts';
+import { tcpNetwork } from '../rpc/tcp-network.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
+import { startVolumeHttp } from './http/server.ts';
 import { Volume } from './volume.ts';
 
 async function serve(host: Host<VolumeOptions>): Promise<void> {
@@ -29,6 +31,8 @@ async function serve(host: Host<VolumeOptions>): Promise<void> {
       disk: new NodeDisk(),
       clock: systemClock,
       random: systemRandom,
+      network: tcpNetwork,
+      startHttp: startVolumeHttp,
       logger,
       metrics: createMetrics(),
       onFatal: fail,

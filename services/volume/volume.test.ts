@@ -18,6 +18,7 @@ import {
 } from '../rpc/generated/volume.ts';
 import { helloTo } from '../rpc/hello.ts';
 import { openLink } from '../rpc/link.ts';
+import { tcpNetwork } from '../rpc/tcp-network.ts';
 import type { Outgoing } from '../rpc/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
@@ -25,6 +26,7 @@ import { FakeCoordinator } from '../testing/fake-coordinator.ts';
 import { freeAddress } from '../testing/free-port.ts';
 import { GatedDisk } from '../testing/gated-disk.ts';
 import { Inbox } from '../testing/inbox.ts';
+import { startVolumeHttp } from './http/server.ts';
 import { Volume } from './volume.ts';
 
 const cleanups: (() => unknown)[] = [];
@@ -58,6 +60,8 @@ async function make(disk: Disk, flags: readonly string[] = []): Promise<Made> {
       disk,
       clock: systemClock,
       random: seededRandom(5),
+      network: tcpNetwork,
+      startHttp: startVolumeHttp,
       logger: silentLogger,
       metrics: createMetrics(),
       onFatal: (error) => {
@@ -86,7 +90,7 @@ async function dataStream({ options }: Made) {
   const replies = new Inbox<DataReply>();
   const { promise, resolve } = Promise.withResolvers<Outgoing<DataRequests>>();
   const link = openLink<DataRequests, DataReplies>(
-    { clock: systemClock, random: seededRandom(2), logger: silentLogger },
+    { clock: systemClock, random: seededRandom(2), logger: silentLogger, network: tcpNetwork },
     {
       method: VolumeService.data,
       address: () => options.grpcBind,

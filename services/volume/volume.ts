@@ -12,10 +12,10 @@ import { SECOND_MS } from '../common/units.ts';
 import { VERSION } from '../common/version.ts';
 import type { VolumeOptions } from '../config/options.ts';
 import type { Disk } from '../disk/disk.ts';
-import { resolveAll } from '../rpc/address.ts';
 import type { Hello } from '../rpc/generated/common.ts';
 import { checkHello } from '../rpc/hello.ts';
 import { openLink } from '../rpc/link.ts';
+import type { Network } from '../rpc/network.ts';
 import { bidi, startRpcServer } from '../rpc/server.ts';
 import { DATA_STREAM } from '../rpc/streams.ts';
 import type { RpcServer } from '../rpc/types.ts';
@@ -27,7 +27,7 @@ import { Asker } from './asker.ts';
 import { Compactor } from './compactor.ts';
 import { CoordinatorFinder } from './coordinator-finder.ts';
 import { DataService } from './data-service.ts';
-import { type HttpServer, startVolumeHttp } from './http/server.ts';
+import type { HttpServer, StartVolumeHttp } from './http/server.ts';
 import type { VolumeHttpPort } from './http/volume-http-port.ts';
 import { VolumePuller } from './puller.ts';
 import { Registration } from './registration.ts';
@@ -42,6 +42,8 @@ export interface VolumeParts {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly random: Random;
+  readonly network: Network;
+  readonly startHttp: StartVolumeHttp;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** The process must end: disk failed, superseded, refused for good. */
@@ -94,14 +96,14 @@ export class Volume {
 
   /** Locks the folder, opens the listeners, recovers, registers. */
   async start(): Promise<void> {
-    const { disk, random, logger, clock, metrics } = this.#parts;
+    const { disk, random, logger, clock, metrics, network, startHttp } = this.#parts;
     const { name, dataPath, grpcBind, httpBind, adminBind } = this.#options;
     const cluster = this.#options.clusterId;
     this.#folder = await VolumeFolder.open(
       { disk, random, logger },
       { dataPath, name, clusterId: cluster === null ? null : clusterId(cluster) },
     );
-    this.#http = await startVolumeHttp(
+    this.#http = await startHttp(
       { metrics, logger, clock, random, port: this.#httpPort() },
       { httpBind, adminBind },
     );
@@ -112,7 +114,7 @@ export class Volume {
         return { onMessage: () => undefined, onClosed: () => undefined };
       }),
     ];
-    this.#rpc = await startRpcServer({ logger }, { bind: grpcBind, services });
+    this.#rpc = await startRpcServer({ clock, logger, network }, { bind: grpcBind, services });
     const running = await this.#recover(this.#folder);
     // Asked to stop meanwhile: a volume that is about to go must not begin a session.
     if (this.#isStopping) {
@@ -192,7 +194,7 @@ export class Volume {
   }
 
   #assemble(folder: VolumeFolder, engine: StorageEngine): Running {
-    const { clock, random, logger, onFatal } = this.#parts;
+    const { clock, random, logger, network, onFatal } = this.#parts;
     const options = this.#options;
     // A clean mark vouches for what the last life wrote, not for what the disk has done to it since.
     const cleanStop = folder.identity.cleanStop && engine.report.clean;
@@ -206,7 +208,7 @@ export class Volume {
         answered: (copy, verdict) => void asker.answered(copy, verdict),
         reconcile: () => asker.reconcile(),
         raiseBoots: (later) => folder.raiseBoots(later),
-        openLink: (link) => openLink({ clock, random, logger }, link),
+        openLink: (link) => openLink({ clock, random, logger, network }, link),
         linkLost: () => void finder.refresh(),
         onFatal,
       },
@@ -225,7 +227,7 @@ export class Volume {
       { reconcile: !cleanStop },
     );
     const finder: CoordinatorFinder = new CoordinatorFinder(
-      { clock, resolve: resolveAll },
+      { clock, resolve: (address) => network.resolve(address) },
       {
         names: options.coordinators,
         changed: (addresses) => registration.follow(addresses),
@@ -237,7 +239,7 @@ export class Volume {
   }
 
   #serveData(engine: StorageEngine, registration: Registration): DataService {
-    const { clock, random, logger } = this.#parts;
+    const { clock, random, logger, network } = this.#parts;
     const hello = (): Hello => registration.hello();
     const addressOf = (disk: number): string | undefined => registration.addressOf(disk);
     return new DataService({
@@ -249,7 +251,7 @@ export class Volume {
         engine,
         hello,
         addressOf,
-        openLink: (link) => openLink({ clock, random, logger }, link),
+        openLink: (link) => openLink({ clock, random, logger, network }, link),
       }),
       session: () => ({
         disk: registration.disk,

@@ -12,6 +12,7 @@ import type { Hello } from '../../rpc/generated/common.ts';
 import type { RaftFrame, StateDigest as WireDigest } from '../../rpc/generated/raft.ts';
 import { helloTo, type Introduction } from '../../rpc/hello.ts';
 import { openLink } from '../../rpc/link.ts';
+import type { Network } from '../../rpc/network.ts';
 import { RAFT_STREAM } from '../../rpc/streams.ts';
 import { TurnBatcher } from '../../rpc/turn-batcher.ts';
 import type { Link, Outgoing, StreamEvents } from '../../rpc/types.ts';
@@ -25,6 +26,7 @@ const FRAME_LIMITS = { itemsMax: 1024, bytesMax: 1024 * 1024 };
 export interface PeerLinkComponents {
   readonly clock: Clock;
   readonly random: Random;
+  readonly network: Network;
   readonly logger: Logger;
   readonly metrics: PeerMetrics;
   readonly introduce: () => Introduction;
@@ -69,7 +71,7 @@ export class PeerLink {
   }
 
   open(): void {
-    const { clock, random, logger, introduce } = this.#components;
+    const { clock, random, logger, network, introduce } = this.#components;
     const { peer, check } = this.#options;
     const onOpen = (outgoing: Outgoing<RaftFrame>): StreamEvents<RaftFrame> => {
       this.#outgoing = outgoing;
@@ -90,7 +92,7 @@ export class PeerLink {
       };
     };
     this.#link = openLink(
-      { clock, random, logger: logger.child({ peer: peer.name }) },
+      { clock, random, network, logger: logger.child({ peer: peer.name }) },
       { method: RAFT_STREAM, address: () => this.#nextAddress(), onOpen },
     );
   }

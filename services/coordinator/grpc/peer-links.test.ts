@@ -11,6 +11,7 @@ import { type RaftFrame, RaftService as RaftMethods } from '../../rpc/generated/
 import { helloTo, type Introduction } from '../../rpc/hello.ts';
 import { openLink } from '../../rpc/link.ts';
 import { startRpcServer } from '../../rpc/server.ts';
+import { tcpNetwork } from '../../rpc/tcp-network.ts';
 import type { Outgoing } from '../../rpc/types.ts';
 import { callUnary } from '../../rpc/unary.ts';
 import { silentLogger } from '../../telemetry/logger.ts';
@@ -20,6 +21,7 @@ import { PeerLinks } from './peer-links.ts';
 import { encodeMessage } from './raft-codec.ts';
 import { RaftService } from './raft-service.ts';
 
+const wire = { clock: systemClock, network: tcpNetwork };
 const CLUSTER = clusterId('c'.repeat(32));
 const NAMES = ['coord-0', 'coord-1', 'coord-2'];
 
@@ -79,7 +81,7 @@ async function start(names: Names, { ordinal, bootId = 1, isDirect, isInDns }: S
   };
   const random = seededRandom(ordinal + 1);
   const links = new PeerLinks(
-    { clock: systemClock, random, logger: silentLogger, metrics, introduce },
+    { ...wire, random, logger: silentLogger, metrics, introduce },
     { identity, addressOf: (peer) => names.get(peer) ?? null },
   );
   const service = new RaftService({
@@ -90,7 +92,7 @@ async function start(names: Names, { ordinal, bootId = 1, isDirect, isInDns }: S
     clusterView: async (timeoutMs) => `view within ${timeoutMs}`,
   });
   const server = await startRpcServer(
-    { logger: silentLogger },
+    { ...wire, logger: silentLogger },
     { bind: '127.0.0.1:0', services: service.services() },
   );
   if (isDirect === true) address = `127.0.0.1:${server.port}`;
@@ -174,7 +176,7 @@ async function impostor(port: number, hello: object, self: Introduction) {
   const frames = new Inbox<RaftFrame>();
   const opened = new Promise<Outgoing<RaftFrame>>((resolve) => {
     const link = openLink(
-      { clock: systemClock, random: seededRandom(9), logger: silentLogger },
+      { ...wire, random: seededRandom(9), logger: silentLogger },
       {
         method: RaftMethods.exchange,
         address: () => `127.0.0.1:${port}`,
@@ -348,7 +350,12 @@ describe('peer links', () => {
     const peer = await impostor(a.port, {}, b.introduce());
     expect(await peer.closed.next()).toMatchObject({ code: 'NOT_READY' });
     const request = { hello: helloTo({ ...b.introduce(), clusterId: '' }, 0) };
-    const reply = await callUnary(RaftMethods.probe, `127.0.0.1:${a.port}`, request, 5000);
+    const reply = await callUnary(
+      wire,
+      RaftMethods.probe,
+      { address: `127.0.0.1:${a.port}`, timeoutMs: 5000 },
+      request,
+    );
     expect(reply).toMatchObject({ state: 'member', term: 7, hello: { name: 'coord-0', from: 1 } });
     expect(reply.members).toHaveLength(3);
   });
@@ -367,10 +374,10 @@ describe('the view of the cluster', () => {
     const [a] = await pair();
     const hello = { ...helloTo(a.introduce(), 1), clusterId: 'f'.repeat(32) };
     const asked = callUnary(
+      wire,
       RaftMethods.clusterView,
-      `127.0.0.1:${a.port}`,
+      { address: `127.0.0.1:${a.port}`, timeoutMs: 1000 },
       { hello, timeoutMs: 100 },
-      1000,
     );
     await expect(asked).rejects.toMatchObject({ code: 'WRONG_CLUSTER' });
   });

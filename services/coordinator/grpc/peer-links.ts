@@ -112,7 +112,12 @@ export class PeerLinks implements Transport, StateExchange {
       hello: helloTo(this.#components.introduce(), node),
       timeoutMs: Math.max(1, Math.floor(timeoutMs) - VIEW_MARGIN_MS),
     };
-    const { json } = await callUnary(RaftService.clusterView, address, request, timeoutMs);
+    const { json } = await callUnary(
+      this.#components,
+      RaftService.clusterView,
+      { address, timeoutMs },
+      request,
+    );
     return json;
   }
 
@@ -144,7 +149,8 @@ export class PeerLinks implements Transport, StateExchange {
       data: chunk.data,
     };
     try {
-      return await callUnary(RaftService.sendSnapshotChunk, address, request, CHUNK_TIMEOUT_MS);
+      const target = { address, timeoutMs: CHUNK_TIMEOUT_MS };
+      return await callUnary(this.#components, RaftService.sendSnapshotChunk, target, request);
     } catch (cause) {
       throw new KvError('UNAVAILABLE', `node ${chunk.to} did not take a piece`, { cause });
     }

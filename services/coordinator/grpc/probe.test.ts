@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { systemClock } from '../../common/clock.ts';
 import { nodeId } from '../../common/ids.ts';
 import type { Introduction } from '../../rpc/hello.ts';
 import { startRpcServer } from '../../rpc/server.ts';
+import { tcpNetwork } from '../../rpc/tcp-network.ts';
 import type { RpcServer } from '../../rpc/types.ts';
 import { silentLogger } from '../../telemetry/logger.ts';
 import { probePeer } from './probe.ts';
@@ -22,6 +24,7 @@ const introduce =
   });
 const asker = introduce('coord-0', 0, '');
 
+const parts = { clock: systemClock, network: tcpNetwork };
 let server: RpcServer | null = null;
 afterEach(async () => {
   await server?.close(0);
@@ -37,7 +40,7 @@ async function serve(state: string, termNow: number): Promise<string> {
     clusterView: async (timeoutMs) => `view within ${timeoutMs}`,
   });
   server = await startRpcServer(
-    { logger: silentLogger },
+    { ...parts, logger: silentLogger },
     { bind: '127.0.0.1:0', services: service.services() },
   );
   return `127.0.0.1:${server.port}`;
@@ -46,7 +49,7 @@ async function serve(state: string, termNow: number): Promise<string> {
 describe('a probe', () => {
   test('brings state, cluster and members, across clusters too', async () => {
     const address = await serve('armed', 0);
-    expect(await probePeer(asker, { name: 'coord-1', address })).toEqual({
+    expect(await probePeer({ ...parts, introduce: asker }, { name: 'coord-1', address })).toEqual({
       name: 'coord-1',
       state: 'armed',
       clusterId: CLUSTER,
@@ -56,7 +59,9 @@ describe('a probe', () => {
 
   test('takes a peer with a term for a member, whatever it calls itself', async () => {
     const address = await serve('armed', 1);
-    expect(await probePeer(asker, { name: 'coord-1', address })).toMatchObject({ state: 'member' });
+    expect(
+      await probePeer({ ...parts, introduce: asker }, { name: 'coord-1', address }),
+    ).toMatchObject({ state: 'member' });
   });
 
   test.each([
@@ -64,13 +69,15 @@ describe('a probe', () => {
     ['a state that is not known', 'coord-1', 'asleep'],
   ])('takes %s for no answer', async (_, name, state) => {
     const address = await serve(state, 0);
-    expect(await probePeer(asker, { name, address })).toMatchObject({ state: 'unreachable' });
+    expect(await probePeer({ ...parts, introduce: asker }, { name, address })).toMatchObject({
+      state: 'unreachable',
+    });
   });
 
   test('takes silence for no answer', async () => {
     const address = await serve('empty', 0);
     await server?.close(0);
-    expect(await probePeer(asker, { name: 'coord-1', address })).toEqual({
+    expect(await probePeer({ ...parts, introduce: asker }, { name: 'coord-1', address })).toEqual({
       name: 'coord-1',
       state: 'unreachable',
       clusterId: '',

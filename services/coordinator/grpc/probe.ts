@@ -2,26 +2,31 @@
 import type { NamedAddress } from '../../config/options.ts';
 import { type ProbeReply, RaftService } from '../../rpc/generated/raft.ts';
 import { checkHello, helloTo, type Introduction } from '../../rpc/hello.ts';
-import { callUnary } from '../../rpc/unary.ts';
+import { type CallComponents, callUnary } from '../../rpc/unary.ts';
 import type { NodeState, PeerAnswer } from '../bootstrap-rules.ts';
 
 const TIMEOUT_MS = 1000;
 const STATES: readonly string[] = ['empty', 'armed', 'waiting', 'member', 'recovering', 'void'];
+
+export interface ProbeComponents extends CallComponents {
+  readonly introduce: () => Introduction;
+}
 
 /**
  * The peer's answer; `unreachable` for everything that is not an answer of the coordinator of that
  * name. Never rejects.
  */
 export async function probePeer(
-  introduce: () => Introduction,
-  peer: NamedAddress,
+  components: ProbeComponents,
+  { name, address }: NamedAddress,
 ): Promise<PeerAnswer> {
-  const request = { hello: helloTo(introduce(), 0) };
+  const request = { hello: helloTo(components.introduce(), 0) };
   try {
-    const reply = await callUnary(RaftService.probe, peer.address, request, TIMEOUT_MS);
-    return answerOf(peer.name, reply);
+    const target = { address, timeoutMs: TIMEOUT_MS };
+    const reply = await callUnary(components, RaftService.probe, target, request);
+    return answerOf(name, reply);
   } catch {
-    return unreachable(peer.name);
+    return unreachable(name);
   }
 }
 

@@ -36,6 +36,9 @@ export interface HttpServer {
   close(graceMs: number): Promise<void>;
 }
 
+/** `startHttpServer`, or a stand-in. */
+export type StartHttp = (components: HttpComponents, options: HttpOptions) => Promise<HttpServer>;
+
 /** Listens; answers probes at once and all else with NOT_READY until the ports are given. */
 export async function startHttpServer(
   components: HttpComponents,

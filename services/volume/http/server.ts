@@ -51,6 +51,12 @@ export interface HttpServer {
   close(graceMs: number): Promise<void>;
 }
 
+/** `startVolumeHttp`, or a stand-in. */
+export type StartVolumeHttp = (
+  components: VolumeHttpComponents,
+  options: VolumeHttpOptions,
+) => Promise<HttpServer>;
+
 const CONNECTIONS_MAX = 10_000;
 const SERVER_OPTIONS = {
   maxHeaderSize: HEADER_BYTES_MAX,
