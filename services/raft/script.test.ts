@@ -1,7 +1,7 @@
 /**
  * Goal: each known way of getting Raft wrong stays a story that can be read. Method: every file in
  * testdata/ is run by services/testing/raft-script.ts and its answers are compared with those in the
- * file. RAFT_REWRITE=1 writes the present answers instead; read the difference before committing it.
+ * file. UPDATE=1 writes the present answers instead; read the difference before committing it.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { expect, test } from '@jest/globals';
 import { RaftScript } from '../testing/raft-script.ts';
 
 const FOLDER = join(import.meta.dirname, 'testdata');
-const REWRITE = process.env['RAFT_REWRITE'] === '1';
+const REWRITE = process.env['UPDATE'] === '1';
 
 /** Comments and commands stay; an answer (`> ...`) is replaced by the one given now. */
 function replay(text: string): string {

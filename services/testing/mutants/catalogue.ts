@@ -1,0 +1,16 @@
+/** All mutants, and the one that the environment asks for. */
+import { ELECTION_MUTANTS } from './election-mutants.ts';
+import { checkFits, type Mutant } from './mutant.ts';
+import { REPLICATION_MUTANTS } from './replication-mutants.ts';
+
+export const MUTANTS: readonly Mutant[] = [...ELECTION_MUTANTS, ...REPLICATION_MUTANTS];
+
+/** `MINIKV_MUTANT`, checked to fit; null where none is asked for. An unknown id is refused. */
+export function chosenMutant(): Mutant | null {
+  const id = process.env['MINIKV_MUTANT'] ?? '';
+  if (id === '') return null;
+  const mutant = MUTANTS.find((one) => one.id === id);
+  if (mutant === undefined) throw new Error(`MINIKV_MUTANT=${id}: there is no such mutant`);
+  checkFits(mutant);
+  return mutant;
+}
