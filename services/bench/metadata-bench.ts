@@ -10,6 +10,7 @@ import { ByteWriter, utf8 } from '../common/bytes.ts';
 import { blobId, copyOfWrite, digest, diskId, hexOf, logIndex, term } from '../common/ids.ts';
 import { seededRandom } from '../common/random.ts';
 import { LevelMetadataStore } from '../coordinator/level-metadata-store.ts';
+import { openLevelTable } from '../coordinator/level-table.ts';
 import { recordKey } from '../metadata/keys.ts';
 import { encodeRecord } from '../metadata/record-codec.ts';
 import { columns, count, machineLine, thisHost } from './report.ts';
@@ -64,7 +65,10 @@ async function open(folder: string): Promise<LevelMetadataStore> {
   const fail = (error: Error): void => {
     throw error;
   };
-  const opened = await LevelMetadataStore.open({ onFatal: fail }, join(folder, 'metadata'));
+  const opened = await LevelMetadataStore.open(
+    { openTable: openLevelTable, onFatal: fail },
+    join(folder, 'metadata'),
+  );
   if (opened.kind === 'void') throw new Error(opened.why);
   return opened.store;
 }

@@ -14,6 +14,7 @@ import { GatedDisk } from '../testing/gated-disk.ts';
 import { removeTempDirs, tempDir } from '../testing/temp-dir.ts';
 import { Coordinator } from './coordinator.ts';
 import { startHttpServer } from './http/server.ts';
+import { openLevelTable } from './level-table.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -36,6 +37,7 @@ async function make(path: string, disk: Disk, flags: readonly string[] = []): Pr
   const coordinator = new Coordinator(
     {
       disk,
+      openTable: openLevelTable,
       clock: systemClock,
       random: systemRandom,
       network: tcpNetwork,

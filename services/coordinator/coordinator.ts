@@ -29,6 +29,7 @@ import { probePeer } from './grpc/probe.ts';
 import { RaftService } from './grpc/raft-service.ts';
 import type { HttpServer, StartHttp } from './http/server.ts';
 import { Member, notReady } from './member.ts';
+import type { OpenTable } from './table.ts';
 
 /** Requests under way may end for so long after the listeners have closed. */
 const DRAIN_MS = 30 * SECOND_MS;
@@ -36,6 +37,7 @@ const RPC_CLOSE_MS = SECOND_MS;
 
 export interface CoordinatorParts {
   readonly disk: Disk;
+  readonly openTable: OpenTable;
   readonly clock: Clock;
   readonly random: Random;
   readonly network: Network;

@@ -7,6 +7,7 @@ import { ByteReader, ByteWriter } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
 import { logIndex, term } from '../common/ids.ts';
 import type { LogPoint } from '../raft/types.ts';
+import type { TableOperation } from './table.ts';
 import { checked, sealed, type TableRow } from './table-rows.ts';
 
 /** What a flush stands for. */
@@ -27,10 +28,6 @@ export const META_KEY = Uint8Array.of(0x00);
 const CHAIN_TABLE = 0x01;
 export const CHAIN_FIRST = Uint8Array.of(CHAIN_TABLE);
 export const CHAIN_END = Uint8Array.of(CHAIN_TABLE + 1);
-
-export type FlushOperation =
-  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
-  | { readonly type: 'del'; readonly key: Uint8Array };
 
 export type ReadChain =
   | { readonly kind: 'chain'; readonly chain: FlushChain; readonly meta: FlushMeta | null }
@@ -69,8 +66,8 @@ export class FlushChain {
   }
 
   /** The rows that a flush adds to its batch; the chain counts it from now on. */
-  append(meta: FlushMeta): readonly FlushOperation[] {
-    const operations: FlushOperation[] = [
+  append(meta: FlushMeta): readonly TableOperation[] {
+    const operations: TableOperation[] = [
       { type: 'put', key: META_KEY, value: sealed(META_KEY, encodeMeta(meta)) },
     ];
     const { index } = meta.point;

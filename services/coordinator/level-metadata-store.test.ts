@@ -12,6 +12,9 @@ import { logIndex, term } from '../common/ids.ts';
 import { removeTempDirs, tempDir } from '../testing/temp-dir.ts';
 import type { FlushMeta } from './flush-chain.ts';
 import { LevelMetadataStore } from './level-metadata-store.ts';
+import { openLevelTable } from './level-table.ts';
+
+const quiet = { openTable: openLevelTable, onFatal: () => undefined };
 
 afterEach(removeTempDirs);
 
@@ -27,7 +30,7 @@ function metaAt(index: number): FlushMeta {
 }
 
 async function opened(folder: string, onFatal: (error: Error) => void = () => undefined) {
-  const result = await LevelMetadataStore.open({ onFatal }, folder);
+  const result = await LevelMetadataStore.open({ openTable: openLevelTable, onFatal }, folder);
   if (result.kind === 'void') throw new Error(`void: ${result.why}`);
   return result;
 }
@@ -168,7 +171,7 @@ describe('after a crash', () => {
     const bytes = await readFile(path);
     bytes[40_000] = (bytes[40_000] ?? 0) ^ 1;
     await writeFile(path, bytes);
-    const result = await LevelMetadataStore.open({ onFatal: () => undefined }, image);
+    const result = await LevelMetadataStore.open(quiet, image);
     expect(result).toMatchObject({ kind: 'void', why: /flush before \d+ is missing/ as never });
   });
 });
@@ -192,7 +195,7 @@ describe('damage', () => {
   ])('%s makes the state void', async (_name, row) => {
     const folder = await flushed();
     await tamper(folder, (db) => db.del(row));
-    const result = await LevelMetadataStore.open({ onFatal: () => undefined }, folder);
+    const result = await LevelMetadataStore.open(quiet, folder);
     expect(result.kind).toBe('void');
   });
 
@@ -203,7 +206,7 @@ describe('damage', () => {
       stored[3] = (stored[3] ?? 0) ^ 1;
       await db.put(Uint8Array.of(0), stored);
     });
-    const result = await LevelMetadataStore.open({ onFatal: () => undefined }, folder);
+    const result = await LevelMetadataStore.open(quiet, folder);
     expect(result.kind).toBe('void');
   });
 
@@ -238,9 +241,9 @@ describe('damage', () => {
   test('a lock says nothing of the rows: they are not void', async () => {
     const folder = await flushed();
     const { store } = await opened(folder);
-    await expect(
-      LevelMetadataStore.open({ onFatal: () => undefined }, folder),
-    ).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    await expect(LevelMetadataStore.open(quiet, folder)).rejects.toMatchObject({
+      code: 'DISK_FAILED',
+    });
     await store.close();
   });
 
@@ -254,7 +257,7 @@ describe('damage', () => {
       const [name] = (await readdir(folder)).filter((file) => file.includes(part));
       if (part === '.ldb') await rm(join(folder, name ?? ''));
       else await writeFile(join(folder, name ?? ''), new Uint8Array(0));
-      const result = await LevelMetadataStore.open({ onFatal: () => undefined }, folder);
+      const result = await LevelMetadataStore.open(quiet, folder);
       expect(result.kind).toBe('void');
     },
   );

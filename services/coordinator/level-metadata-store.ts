@@ -5,27 +5,15 @@
  * error of LevelDB is final: after a failed write it acknowledges and loses later ones
  * (docs/formats/metadata.md).
  */
-import { Level } from 'level';
 import { assert } from '../common/assert.ts';
 import { asError, KvError } from '../common/errors.ts';
 import { type LogIndex, logIndex } from '../common/ids.ts';
-import { MIB } from '../common/units.ts';
 import type { MetadataStore } from '../metadata/store.ts';
-import {
-  CHAIN_END,
-  CHAIN_FIRST,
-  FlushChain,
-  type FlushMeta,
-  type FlushOperation,
-  META_KEY,
-} from './flush-chain.ts';
+import { CHAIN_END, CHAIN_FIRST, FlushChain, type FlushMeta, META_KEY } from './flush-chain.ts';
 import type { MetadataDamage } from './metadata-damage.ts';
+import type { OpenTable, Table, TableOperation } from './table.ts';
 import { checked, nameOf, sealed, type YoungRow } from './table-rows.ts';
-import { type Database, TableView } from './table-view.ts';
-
-const CACHE_BYTES = 64 * MIB;
-/** The flush chain counts on this size. */
-const WRITE_BUFFER_BYTES = 4 * MIB;
+import { TableView } from './table-view.ts';
 
 /** `void`: this state cannot be trusted; throw it away and rebuild it. */
 export type OpenedStore =
@@ -44,12 +32,13 @@ interface Frozen extends Generation {
 }
 
 export interface StoreParts {
+  readonly openTable: OpenTable;
   /** The store failed for good: the process must stop. `CORRUPT`: what it holds is void. */
   readonly onFatal: (error: Error) => void;
 }
 
 export class LevelMetadataStore implements MetadataStore {
-  readonly #db: Database;
+  readonly #db: Table;
   readonly #chain: FlushChain;
   readonly #onFatal: (error: Error) => void;
   #young: Generation = { rows: new Map(), bytes: 0 };
@@ -59,7 +48,7 @@ export class LevelMetadataStore implements MetadataStore {
   #isClosed = false;
 
   private constructor(
-    db: Database,
+    db: Table,
     { chain, meta }: { readonly chain: FlushChain; readonly meta: FlushMeta | null },
     parts: StoreParts,
   ) {
@@ -75,15 +64,9 @@ export class LevelMetadataStore implements MetadataStore {
    * a full disk, a lock. They must not be thrown away for that.
    */
   static async open(parts: StoreParts, folder: string): Promise<OpenedStore> {
-    const db: Database = new Level<Uint8Array, Uint8Array>(folder, {
-      keyEncoding: 'view',
-      valueEncoding: 'view',
-      cacheSize: CACHE_BYTES,
-      writeBufferSize: WRITE_BUFFER_BYTES,
-      compression: false,
-    });
+    let db: Table | null = null;
     try {
-      await db.open();
+      db = await parts.openTable(folder);
       const rows = await db.iterator({ gte: CHAIN_FIRST, lt: CHAIN_END }).all();
       const read = FlushChain.read(rows, db.getSync(META_KEY));
       if (read.kind === 'chain') {
@@ -96,7 +79,7 @@ export class LevelMetadataStore implements MetadataStore {
       await db.close();
       return { kind: 'void', damage: 'flush_chain', why: read.why };
     } catch (thrown) {
-      await db.close().catch(() => undefined);
+      await db?.close().catch(() => undefined);
       return { kind: 'void', ...damageOf(thrown) };
     }
   }
@@ -157,7 +140,7 @@ export class LevelMetadataStore implements MetadataStore {
   async writeFrozen(): Promise<void> {
     const frozen = this.#frozen;
     assert(frozen !== null, 'nothing is frozen');
-    const operations: FlushOperation[] = [];
+    const operations: TableOperation[] = [];
     for (const { key, value } of frozen.rows.values()) {
       if (value === null) operations.push({ type: 'del', key });
       else operations.push({ type: 'put', key, value: sealed(key, value) });

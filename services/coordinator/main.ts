@@ -10,6 +10,7 @@ import { tcpNetwork } from '../rpc/tcp-network.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { Coordinator } from './coordinator.ts';
 import { startHttpServer } from './http/server.ts';
+import { openLevelTable } from './level-table.ts';
 
 async function serve(host: Host<CoordinatorOptions>): Promise<void> {
   const { inputs, loaded, logger, fail } = host;
@@ -29,6 +30,7 @@ async function serve(host: Host<CoordinatorOptions>): Promise<void> {
   const coordinator: Coordinator = new Coordinator(
     {
       disk: new NodeDisk(),
+      openTable: openLevelTable,
       clock: systemClock,
       random: systemRandom,
       network: tcpNetwork,

@@ -40,6 +40,7 @@ import { ReadPath } from './read-path.ts';
 import { Settler } from './settler.ts';
 import { StateAudit } from './state-audit.ts';
 import type { StateExchange } from './state-exchange.ts';
+import type { OpenTable } from './table.ts';
 import { VolumeStreams } from './volume-client.ts';
 import { VolumeRegistry } from './volume-registry.ts';
 import { WritePath } from './write-path.ts';
@@ -57,6 +58,7 @@ const RAFT_LIMITS: RaftLimits = {
 
 export interface MemberParts {
   readonly disk: Disk;
+  readonly openTable: OpenTable;
   readonly clock: Clock;
   readonly random: Random;
   readonly network: Network;
@@ -110,7 +112,7 @@ export class Member {
     options: CoordinatorOptions,
     identity: Identity,
   ): Promise<Member> {
-    const { disk, logger, clock, random, folder, transport, onFatal } = parts;
+    const { disk, openTable, logger, clock, random, folder, transport, onFatal } = parts;
     const metrics = consensusMetrics(parts.metrics);
     const log = await LogStore.open(
       { disk, clock, random, logger, metrics },
@@ -118,7 +120,7 @@ export class Member {
     );
     if (folder.damagedSlots > 0) reportLogDamage({ logger, metrics }, 'identity_slot', {});
     const metadata = await ReplicatedMetadata.open(
-      { disk, clock, logger, onFatal, damage: metadataDamageCounter(parts.metrics) },
+      { disk, openTable, clock, logger, onFatal, damage: metadataDamageCounter(parts.metrics) },
       { path: `${folder.path}/state` },
     );
     const snapshots = await SnapshotTransfer.open(

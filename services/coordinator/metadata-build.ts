@@ -10,6 +10,7 @@ import type { FlushMeta } from './flush-chain.ts';
 import { LevelMetadataStore } from './level-metadata-store.ts';
 import { loadState, type OpenedContent } from './metadata-open.ts';
 import { readSnapshot } from './metadata-snapshot.ts';
+import type { OpenTable } from './table.ts';
 
 export const NO_POINT: LogPoint = { index: logIndex(0), term: term(0) };
 
@@ -22,11 +23,12 @@ export async function buildContent(
   options: {
     readonly point: LogPoint;
     readonly chunks: AsyncIterable<Uint8Array>;
+    readonly openTable: OpenTable;
     readonly onFatal: (error: Error) => void;
   },
 ): Promise<OpenedContent> {
-  const { point, chunks, onFatal } = options;
-  const opened = await LevelMetadataStore.open({ onFatal }, folder);
+  const { point, chunks, openTable, onFatal } = options;
+  const opened = await LevelMetadataStore.open({ onFatal, openTable }, folder);
   if (opened.kind === 'void') throw new KvError('CORRUPT', `a new store is void: ${opened.why}`);
   const { store } = opened;
   try {

@@ -42,6 +42,7 @@ import { digestOfRows, type ScrubResult } from './metadata-scrub.ts';
 import { writeSnapshot } from './metadata-snapshot.ts';
 import { OutcomeWaiters } from './outcome-waiters.ts';
 import type { StateDigest } from './state-exchange.ts';
+import type { OpenTable } from './table.ts';
 import { findDecayedTable } from './table-file.ts';
 import type { TableView } from './table-view.ts';
 
@@ -53,6 +54,7 @@ const LISTINGS_WAITING_MAX = 256;
 
 export interface MetadataParts {
   readonly disk: Disk;
+  readonly openTable: OpenTable;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly damage: CounterMetric;
@@ -222,7 +224,12 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
 
   async installSnapshot(point: LogPoint, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     const onFatal = (error: Error): void => this.#fail(error);
-    const opened = await buildContent(await this.#folder.prepareNext(), { point, chunks, onFatal });
+    const opened = await buildContent(await this.#folder.prepareNext(), {
+      point,
+      chunks,
+      openTable: this.#parts.openTable,
+      onFatal,
+    });
     const old = this.#content;
     await old.flusher.stop();
     const oldFolder = await this.#folder.publishNext();

@@ -13,6 +13,7 @@ import type { FlushMeta } from './flush-chain.ts';
 import { damageOf, LevelMetadataStore } from './level-metadata-store.ts';
 import { type MetadataDamage, reportMetadataDamage } from './metadata-damage.ts';
 import type { MetadataFolder } from './metadata-folder.ts';
+import type { OpenTable } from './table.ts';
 import { findBadTable } from './table-file.ts';
 import type { TableRow } from './table-rows.ts';
 
@@ -30,6 +31,7 @@ const LOADED_TABLES: readonly number[] = [
 
 export interface OpenParts {
   readonly disk: Disk;
+  readonly openTable: OpenTable;
   readonly logger: Logger;
   readonly damage: CounterMetric;
 }
@@ -46,23 +48,23 @@ export async function openTrusted(
   folder: MetadataFolder,
   onFatal: (error: Error) => void,
 ): Promise<OpenedContent> {
-  let opened = folder.found ?? (await openCurrent(parts.disk, folder, onFatal));
+  let opened = folder.found ?? (await openCurrent(parts, folder, onFatal));
   if (!('damage' in opened)) return opened;
   reportMetadataDamage(parts, opened);
   if (folder.found === null) await folder.remove(await folder.condemnCurrent());
-  opened = await openCurrent(parts.disk, folder, onFatal);
+  opened = await openCurrent(parts, folder, onFatal);
   if ('damage' in opened) throw new KvError('CORRUPT', `an empty store is void: ${opened.why}`);
   return opened;
 }
 
 async function openCurrent(
-  disk: Disk,
+  { disk, openTable }: OpenParts,
   folder: MetadataFolder,
   onFatal: (error: Error) => void,
 ): Promise<OpenedContent | MetadataDamage> {
   const bad = await findBadTable(disk, folder.current);
   if (bad !== null) return { damage: 'table_file', why: `${bad.file}: ${bad.why}` };
-  const opened = await LevelMetadataStore.open({ onFatal }, folder.current);
+  const opened = await LevelMetadataStore.open({ onFatal, openTable }, folder.current);
   if (opened.kind === 'void') return opened;
   const { store, meta } = opened;
   try {

@@ -2,19 +2,17 @@
  * A fixed view of the table: one LevelDB snapshot, and over it the rows that were young when it was
  * taken. Whatever is written meanwhile, every range of one view shows the same state.
  */
-import type { Level } from 'level';
 import { asError } from '../common/errors.ts';
+import type { Table, TableSnapshot } from './table.ts';
 import { checked, nameOf, type TableRow, type YoungRow } from './table-rows.ts';
-
-export type Database = Level<Uint8Array, Uint8Array>;
 
 interface NamedRow extends YoungRow {
   readonly name: string;
 }
 
 export interface ViewParts {
-  readonly db: Database;
-  readonly snapshot: ReturnType<Database['snapshot']>;
+  readonly db: Table;
+  readonly snapshot: TableSnapshot;
   readonly young: ReadonlyMap<string, YoungRow>;
   /** Called when a stored row cannot be read. */
   readonly failed: (error: Error) => void;

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { term } from '../common/ids.ts';
+import { openLevelTable } from '../coordinator/level-table.ts';
 import { ReplicatedMetadata } from '../coordinator/metadata-machine.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
@@ -47,6 +48,7 @@ export class MetadataBench {
   open(path: string): Promise<ReplicatedMetadata> {
     const parts = {
       disk: new NodeDisk(),
+      openTable: openLevelTable,
       clock: this.clock,
       logger: silentLogger,
       damage: {
