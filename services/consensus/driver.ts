@@ -143,6 +143,11 @@ export class Driver implements Consensus {
     return this.#core.status();
   }
 
+  /** The last entry that is durable in the own log. */
+  get durableIndex(): LogIndex {
+    return this.#core.durableIndex;
+  }
+
   leaderContactMs(): number {
     const { leader, leaderContactTicks } = this.#core.status();
     return leader === NOBODY ? Number.POSITIVE_INFINITY : leaderContactTicks * TICK_MS;
@@ -189,9 +194,7 @@ export class Driver implements Consensus {
   }
 
   #receive(messages: readonly Message[]): void {
-    this.#step(() => {
-      for (const message of messages) this.#core.receive(message);
-    });
+    this.#step(() => messages.forEach((message) => this.#core.receive(message)));
   }
 
   #tick(): void {

@@ -46,6 +46,8 @@ export interface CoordinatorParts {
   readonly metrics: Metrics;
   /** The process must end before it acknowledges anything more. */
   readonly onFatal: (error: Error) => void;
+  /** Entries kept in the log behind the flushed state; a simulation keeps few, so that snapshots are sent. */
+  readonly slackEntries?: number;
 }
 
 /** The options that may change while the process runs. */
@@ -80,6 +82,11 @@ export class Coordinator {
     this.#parts = parts;
     this.#settings = settings;
     this.#reloadable = settings.options;
+  }
+
+  /** What runs once the node knows who it is, for those who watch it from within; null before. */
+  get member(): Member | null {
+    return this.#member;
   }
 
   /** Changed settings, in force from now on. */

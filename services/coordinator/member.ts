@@ -69,6 +69,7 @@ export interface MemberParts {
   readonly exchange: StateExchange;
   readonly introduce: () => Introduction;
   readonly onFatal: (error: Error) => void;
+  readonly slackEntries?: number;
 }
 
 /** What the open log and state of a folder give. */
@@ -289,7 +290,7 @@ function buildDriver(parts: MemberParts, options: CoordinatorOptions, opened: Op
       onFatal,
     },
     {
-      slackEntries: SLACK_ENTRIES,
+      slackEntries: parts.slackEntries ?? SLACK_ENTRIES,
       initial: log.initialState(metadata.applied.index),
       raft: {
         self: identity.node,

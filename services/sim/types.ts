@@ -5,6 +5,7 @@
 import type { Random } from '../common/random.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import type { Gateway } from '../coordinator/gateway.ts';
+import type { LogFields } from '../telemetry/logger.ts';
 import type { Volume } from '../volume/volume.ts';
 
 export interface SimOptions {
@@ -16,6 +17,12 @@ export interface SimOptions {
   /** Overrides of CoordinatorOptions / VolumeOptions: small segments, small caches, short fence, fsync policy ... */
   readonly coordinatorOptions?: object;
   readonly volumeOptions?: object;
+  /** Entries that coordinators keep in their logs behind the flushed state. */
+  readonly slackEntries?: number;
+  /** What a process writes to its log. */
+  readonly onLog?: (host: string, message: string, fields: LogFields) => void;
+  /** What a process adds to a counter of its metrics. */
+  readonly onCount?: (host: string, metric: string, count: number) => void;
 }
 
 /** One simulated machine: a process that may run, and a disk that outlives it. */

@@ -68,6 +68,7 @@ export class Asker {
   /** Carries out an answer. Safe at any time and in any repetition. */
   async answered(copy: CopyId, verdict: Verdict): Promise<void> {
     const { engine, logger } = this.#parts;
+    logger.debug({ copy, verdict }, 'question answered');
     try {
       if (verdict === 'KEEP') await engine.finalize(copy);
       if (verdict === 'DROP') await engine.drop(copy);

@@ -88,6 +88,11 @@ export class Volume {
     this.#compactionBytesPerSecond = options.compactionBytesPerSecond;
   }
 
+  /** What holds the copies, for those who watch it from within; null before it has recovered. */
+  get engine(): StorageEngine | null {
+    return this.#running?.engine ?? null;
+  }
+
   /** Changed settings, in force from now on. */
   reload({ compactionBytesPerSecond }: Pick<VolumeOptions, 'compactionBytesPerSecond'>): void {
     this.#compactionBytesPerSecond = compactionBytesPerSecond;
