@@ -6,7 +6,9 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm install --no-save
 COPY . .
 # The list of files is image/files.ts; the tests build the same tree without Docker.
-RUN npm run build && node image/main.ts /image
+# --failpoints keeps the steps at which tests end a process; a release has none.
+ARG BUILD_FLAGS=
+RUN npm run build -- $BUILD_FLAGS && node image/main.ts /image
 
 FROM node:24-slim
 COPY --from=build /image /

@@ -50,14 +50,25 @@ export function writeImageFiles(folder: string, built: string): void {
   const home = join(folder, HOME);
   mkdirSync(home, { recursive: true });
   copy(join(ROOT, 'package.json'), join(home, 'package.json'));
-  copy(built, join(home, 'dist'));
+  writeBuilt(folder, built);
   for (const path of productionPackages()) copy(join(ROOT, path), join(home, path));
   mkdirSync(join(folder, PROGRAMS), { recursive: true });
   for (const [name, file] of Object.entries(imageManifest().bin)) {
+    symlinkSync(join(HOME, file), join(folder, PROGRAMS, name));
+  }
+}
+
+/**
+ * Writes what was built, and nothing else of the image.
+ * @throws Error when a program of the `bin` table is not built.
+ */
+export function writeBuilt(folder: string, built: string): void {
+  const home = join(folder, HOME);
+  copy(built, join(home, 'dist'));
+  for (const file of Object.values(imageManifest().bin)) {
     const program = join(home, file);
     if (!existsSync(program)) throw new Error(`${file} is missing: run npm run build first`);
     chmodSync(program, 0o755);
-    symlinkSync(join(HOME, file), join(folder, PROGRAMS, name));
   }
 }
 

@@ -55,32 +55,22 @@ export class Cluster {
 
   /**
    * Starts a cluster in a new folder and waits until it says that it is ready. `variables`: more
-   * environment for all of its processes, restarted ones too.
+   * environment for all of its processes, restarted ones too. `cli`: the command line that starts it.
    */
   static async start(
     extra: readonly string[] = [],
     variables: Readonly<Record<string, string>> = {},
+    cli = CLI,
   ): Promise<Cluster> {
     const folder = await mkdtemp(join(tmpdir(), 'minikv-e2e-'));
     const basePort = await freeBasePort();
     const env = { ...process.env, ...variables };
-    return Cluster.#launch(folder, ['--base-port', String(basePort), ...extra], env);
-  }
-
-  static async #launch(
-    folder: string,
-    args: readonly string[],
-    env: NodeJS.ProcessEnv,
-  ): Promise<Cluster> {
-    const local = spawn(
-      process.execPath,
-      [...NODE_FLAGS, CLI, 'local', '--data-dir', folder, ...args],
-      {
-        cwd: ROOT,
-        env,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
+    const command = [cli, 'local', '--data-dir', folder, '--base-port', String(basePort)];
+    const local = spawn(process.execPath, [...NODE_FLAGS, ...command, ...extra], {
+      cwd: ROOT,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     await readyLine(local);
     const rows = JSON.parse(await readFile(join(folder, 'processes.json'), 'utf8')) as ProcessRow[];
     return new Cluster(folder, { local, env }, rows);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { imageManifest } from '../../image/files.ts';
 import { run } from './cluster/run.ts';
-import { type Log, NEXT } from './cluster/settings.ts';
+import { FAILPOINTS, type Log, NEXT } from './cluster/settings.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const NAME = 'minikv-e2e';
@@ -26,13 +26,15 @@ export async function startKind(log: Log): Promise<string> {
   log('building the image');
   await run('docker', ['build', '--tag', image, '.'], options);
   await run('docker', ['tag', image, `${image}${NEXT}`], options);
+  const kept = ['--build-arg', 'BUILD_FLAGS=--failpoints', '--tag', `${image}${FAILPOINTS}`];
+  await run('docker', ['build', ...kept, '.'], options);
   log('creating the cluster');
   const create = ['create', 'cluster', '--name', NAME, '--kubeconfig', kubeconfig];
   await run('kind', [...create, '--config', '-', '--wait', '180s'], {
     ...options,
     input: JSON.stringify(config),
   });
-  const images = [image, `${image}${NEXT}`];
+  const images = [image, `${image}${NEXT}`, `${image}${FAILPOINTS}`];
   await run('kind', ['load', 'docker-image', ...images, '--name', NAME], options);
   return kubeconfig;
 }

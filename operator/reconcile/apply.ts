@@ -2,11 +2,12 @@
 
 import { present } from '../../services/common/assert.ts';
 import { asError } from '../../services/common/errors.ts';
+import { failpoint } from '../../services/common/failpoint.ts';
 import { KINDS } from '../kube/kinds.ts';
 import { KubeError } from '../kube/kube-error.ts';
 import type { Kind } from '../kube/types.ts';
 import type { Snapshot, Step } from '../plan/types.ts';
-import { step as failAt, MANAGER, type Pass } from './pass.ts';
+import { MANAGER, type Pass } from './pass.ts';
 import { eventOfStep } from './step-events.ts';
 
 export interface Applied {
@@ -31,7 +32,7 @@ type End = 'done' | 'namespace-terminating' | Error;
 
 async function one(pass: Pass, snapshot: Snapshot, step: Step): Promise<End> {
   try {
-    failAt('apply.each');
+    failpoint('apply.each');
     await execute(pass, snapshot, step);
     const event = eventOfStep(snapshot, step);
     if (event !== null) pass.tell(event);
@@ -65,12 +66,12 @@ async function execute(pass: Pass, snapshot: Snapshot, step: Step): Promise<void
       const at = { namespace, name: nameIn(step.key) };
       await kube.delete(KINDS.statefulSet, at, { uid: step.uid, propagation: 'Orphan', ...call });
       memory.noteGone(step.key);
-      failAt('recreate.orphaned');
+      failpoint('recreate.orphaned');
       return;
     }
     case 'own-claim':
       await ownClaim(pass, step);
-      failAt('claim.owner-set');
+      failpoint('claim.owner-set');
   }
 }
 

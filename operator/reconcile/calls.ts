@@ -1,10 +1,11 @@
 /** Carries out what is asked of the store besides leadership: forming it, and the zones of volumes. */
 
+import { failpoint } from '../../services/common/failpoint.ts';
 import type { Outcome } from '../admin/types.ts';
 import { findPod } from '../plan/pods.ts';
 import type { AdminCall, Snapshot } from '../plan/types.ts';
 import { targetOf } from './observe.ts';
-import { DeposedError, type Pass, step } from './pass.ts';
+import { DeposedError, type Pass } from './pass.ts';
 
 /** One after the other; the first that does not end well ends them, and the next look decides anew. */
 export async function makeCalls(
@@ -15,9 +16,9 @@ export async function makeCalls(
   let bootstraps = 0;
   for (const call of calls) {
     if (call.kind === 'bootstrap')
-      step(bootstraps === 0 ? 'bootstrap.before' : 'bootstrap.partial');
+      failpoint(bootstraps === 0 ? 'bootstrap.before' : 'bootstrap.partial');
     const outcome = await make(pass, snapshot, call);
-    if (call.kind === 'zone') step('zone.sent');
+    if (call.kind === 'zone') failpoint('zone.sent');
     else bootstraps += 1;
     if (outcome.kind === 'deposed') throw new DeposedError('a later operator has acted');
     if (outcome.kind !== 'done') {

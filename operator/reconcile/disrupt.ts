@@ -3,6 +3,7 @@
  * only if both say the same thing of the same pod, and the Lease is held at that very moment, it is done.
  * What then still goes wrong meets a precondition, a disruption budget or the epoch.
  */
+import { failpoint } from '../../services/common/failpoint.ts';
 import { KINDS } from '../kube/kinds.ts';
 import { KubeError } from '../kube/kube-error.ts';
 import type { KubeObject } from '../kube/types.ts';
@@ -10,7 +11,7 @@ import { plan } from '../plan/plan.ts';
 import { findPod } from '../plan/pods.ts';
 import type { Action, Plan, PodDelete, Snapshot } from '../plan/types.ts';
 import { targetOf } from './observe.ts';
-import { DeposedError, type Pass, step } from './pass.ts';
+import { DeposedError, type Pass } from './pass.ts';
 
 const REFUSED_AGAIN_MS = 10_000;
 const SOON_MS = 1000;
@@ -39,7 +40,7 @@ async function deleteBroken(pass: Pass, broken: PodDelete): Promise<number> {
   const { kube, cr, leadership, metrics, call, tell } = pass;
   const key = { namespace: cr.metadata.namespace ?? '', name: pod };
   leadership.assertFresh();
-  step('broken.before-delete');
+  failpoint('broken.before-delete');
   try {
     const options = { uid, resourceVersion: rv, propagation: 'Background' } as const;
     await kube.delete(KINDS.pod, key, { ...options, ...call });
@@ -47,7 +48,7 @@ async function deleteBroken(pass: Pass, broken: PodDelete): Promise<number> {
     if (isOvertaken(thrown)) return SOON_MS;
     throw thrown;
   }
-  step('broken.deleted');
+  failpoint('broken.deleted');
   metrics.disruptions.add(1, { action: 'delete-broken' });
   const note = `${pod} is broken and of an older template: deleted, to be made anew`;
   tell({ type: 'Normal', reason: 'BrokenPodDeleted', note }, podOf(pass, broken));
@@ -70,7 +71,7 @@ async function evict(pass: Pass, action: Extract<Action, { kind: 'evict' }>): Pr
   const { kube, cr, memory, leadership, metrics, call, tell } = pass;
   const key = { namespace: cr.metadata.namespace ?? '', name: pod };
   leadership.assertFresh();
-  step('evict.before');
+  failpoint('evict.before');
   memory.open = { kind: 'evict', pod, oldUid: uid };
   try {
     await kube.evict(key, { uid, resourceVersion: rv, ...call });
@@ -81,7 +82,7 @@ async function evict(pass: Pass, action: Extract<Action, { kind: 'evict' }>): Pr
     if (isOvertaken(thrown)) return SOON_MS;
     throw thrown;
   }
-  step('evict.done');
+  failpoint('evict.done');
   metrics.disruptions.add(1, { action: 'evict' });
   const note = `${pod} is evicted, to take the new template`;
   tell({ type: 'Normal', reason: 'PodEvicted', note }, podOf(pass, action));
@@ -98,11 +99,11 @@ async function transfer(
   const leader = findPod(snapshot, from);
   if (leader === undefined || snapshot.cluster === 'unknown') return SOON_MS;
   leadership.assertFresh();
-  step('transfer.before');
+  failpoint('transfer.before');
   const caller = { clusterId: snapshot.cluster.clusterId, epoch: leadership.epoch };
   const request = { to: toNodeId, expectedTerm, ...caller };
   const outcome = await admin.transferLeader(targetOf(leader), request, call.signal);
-  step('transfer.done');
+  failpoint('transfer.done');
   if (outcome.kind === 'deposed') throw new DeposedError('a later operator has acted');
   if (outcome.kind !== 'done') {
     memory.noteTransferRefused(clock.wallMs());

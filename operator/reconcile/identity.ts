@@ -2,11 +2,12 @@
  * Writes what is set once: the id of the cluster, where it came from, and that it was formed. Its own
  * field manager, so that no other write can drop them.
  */
+import { failpoint } from '../../services/common/failpoint.ts';
 import { hexOf } from '../../services/common/ids.ts';
 import { KINDS } from '../kube/kinds.ts';
 import { KubeError } from '../kube/kube-error.ts';
 import type { IdentityIntent } from '../plan/types.ts';
-import { MANAGER, type Pass, step } from './pass.ts';
+import { MANAGER, type Pass } from './pass.ts';
 
 const CLUSTER_ID_BYTES = 16;
 
@@ -14,11 +15,11 @@ export async function writeIdentity(pass: Pass, intent: IdentityIntent): Promise
   const { cr, random, tell } = pass;
   const isNew = cr.status?.clusterID === undefined;
   const clusterID = intent.clusterId ?? hexOf(random.bytes(CLUSTER_ID_BYTES));
-  if (isNew) step('identity.minted');
-  else step('bootstrap.before-latch');
+  if (isNew) failpoint('identity.minted');
+  else failpoint('bootstrap.before-latch');
   const isWritten = await write(pass, { ...intent, clusterId: clusterID });
   if (!isWritten) return;
-  step('identity.written');
+  failpoint('identity.written');
   if (!isNew) return;
   const reason = intent.origin === 'New' ? 'ClusterIDMinted' : 'ClusterAdopted';
   tell({ type: 'Normal', reason, note: `the id of the cluster is ${clusterID}` });

@@ -1,6 +1,5 @@
 /** What every part of a pass over one cluster has at hand. */
 import type { Clock } from '../../services/common/clock.ts';
-import { failpoint, type OperatorFailpoint } from '../../services/common/failpoint.ts';
 import type { Random } from '../../services/common/random.ts';
 import type { Logger } from '../../services/telemetry/logger.ts';
 import type { ClusterAdmin } from '../admin/types.ts';
@@ -37,8 +36,3 @@ export interface Pass extends PassComponents {
 export class DeposedError extends Error {
   override readonly name = 'DeposedError';
 }
-
-const NOTHING = new Uint8Array();
-
-/** A step at which a test may end the operator. */
-export const step = (name: OperatorFailpoint): void => failpoint(name, NOTHING);

@@ -2,12 +2,13 @@
  * Writes status when it has changed, so that a settled cluster is never written. A message that alone
  * differs waits until ten seconds after the last write: it may count something.
  */
+import { failpoint } from '../../services/common/failpoint.ts';
 import type { ClusterStatus } from '../api/cluster.ts';
 import { CONDITION_REASONS } from '../api/conditions.ts';
 import { contentHash } from '../desired/manifest.ts';
 import { KINDS } from '../kube/kinds.ts';
 import type { StatusIntent } from '../plan/types.ts';
-import { MANAGER, type Pass, step } from './pass.ts';
+import { MANAGER, type Pass } from './pass.ts';
 
 const MESSAGE_MS = 10_000;
 
@@ -29,11 +30,11 @@ export async function writeStatus(pass: Pass, intent: StatusIntent): Promise<num
     metadata: { name, namespace, uid },
     status: next,
   };
-  step('status.before');
+  failpoint('status.before');
   const options = { manager: `${MANAGER}-status`, force: true, subresource: 'status' } as const;
   await kube.apply(KINDS.cluster, object, { ...options, ...call });
   memory.statusWrittenMs = clock.monotonicMs();
-  step('status.done');
+  failpoint('status.done');
   return null;
 }
 

@@ -5,6 +5,7 @@
  */
 import { type Clock, sleep, type Timer } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import { type LogIndex, logIndex, NOBODY, type NodeId, term } from '../common/ids.ts';
 import { RaftCore } from '../raft/core.ts';
 import type { Message } from '../raft/messages.ts';
@@ -351,6 +352,7 @@ export class Driver implements Consensus {
       await this.#writer.idle();
       await machine.installSnapshot(point, snapshots.read(point));
       await log.restart(point);
+      failpoint('snapshot.installed');
       machine.logDurable(point.index);
       await snapshots.discard();
       metrics.snapshotsInstalled.add();

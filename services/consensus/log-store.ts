@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import type { Clock, Timer } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import type { LogIndex } from '../common/ids.ts';
 import type { Random } from '../common/random.ts';
 import { MIB, SECOND_MS } from '../common/units.ts';
@@ -142,6 +143,7 @@ export class LogStore implements RaftLog {
   restart(base: LogPoint): Promise<void> {
     return this.#inTurn(async () => {
       await this.#append([{ kind: 'restart', point: base }]);
+      failpoint('log.restarted');
       await this.#cutBehind(base);
     });
   }
@@ -151,6 +153,7 @@ export class LogStore implements RaftLog {
       if (!this.#canCut(base)) return;
       // Durable before any segment goes: a reader of the rest must know that nothing is missing.
       await this.#append([{ kind: 'base', point: base }]);
+      failpoint('log.based');
       await this.#cutBehind(base);
     });
   }

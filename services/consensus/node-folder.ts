@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import { type ClusterId, clusterId, nodeId } from '../common/ids.ts';
 import { KIB } from '../common/units.ts';
 import type { Disk, DiskLock } from '../disk/disk.ts';
@@ -66,6 +67,7 @@ export class NodeFolder {
       const stored = { ...found, bootId: found.bootId + 1 };
       // Both slots: decay of one must not bring an earlier boot id back.
       await file.writeBoth(encode(stored));
+      failpoint('node.booted');
       return new NodeFolder(options, { lock, file, stored });
     } catch (error) {
       await lock.release();
@@ -107,12 +109,14 @@ export class NodeFolder {
     }
     this.#stored = { ...this.#stored, identity };
     await this.#file.writeBoth(encode(this.#stored));
+    failpoint('node.armed');
   }
 
   /** Every member was seen armed: from now on this node may vote. Durable once resolved. */
   async becomeMember(): Promise<void> {
     this.#stored = { ...this.#stored, isMember: true };
     await this.#file.writeBoth(encode(this.#stored));
+    failpoint('node.member');
   }
 
   async close(): Promise<void> {

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { crc32 } from '../common/checksum.ts';
 import { KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import type { LogIndex, NodeId, Term } from '../common/ids.ts';
 import { Semaphore } from '../common/semaphore.ts';
 import { KIB } from '../common/units.ts';
@@ -90,6 +91,7 @@ export class SnapshotTransfer {
     this.#sending.set(peer, machine.flushed.index);
     const captured = await this.#capture(peer);
     this.#sending.set(peer, captured.point.index);
+    failpoint('snapshot.captured');
     try {
       await this.#stream(captured, target);
       return captured.point;
@@ -132,6 +134,7 @@ export class SnapshotTransfer {
     const incoming = await this.#incomingOf(chunk);
     if (!incoming.staged && chunk.offset === incoming.heldBytes && chunk.data.length > 0) {
       await incoming.file.write(chunk.offset, [chunk.data]);
+      failpoint('snapshot.received');
       incoming.heldBytes += chunk.data.length;
       incoming.crc = crc32(chunk.data, incoming.crc);
       if (incoming.heldBytes >= incoming.totalBytes) await this.#finish(incoming);
@@ -174,6 +177,7 @@ export class SnapshotTransfer {
         const { point, totalBytes, fileCrc } = captured;
         const addressed = { from: self, to: target.peer, term: target.term };
         const piece = { ...addressed, point, totalBytes, fileCrc, offset, data };
+        failpoint('snapshot.sending');
         const progress = await transport.sendSnapshotChunk(piece).catch(unlessFinal);
         if (progress?.staged === true) return;
         const isTaken = progress?.heldBytes === offset + data.length;
@@ -221,6 +225,7 @@ export class SnapshotTransfer {
       throw new KvError('CHECKSUM_MISMATCH', 'the snapshot arrived damaged; send it again');
     }
     await incoming.file.sync();
+    failpoint('snapshot.staged');
     incoming.staged = true;
   }
 }

@@ -4,6 +4,7 @@
  */
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import { nodeId, term } from '../common/ids.ts';
 import { KIB } from '../common/units.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -52,7 +53,10 @@ export class VoteFile {
 
   /** Changes fields of the record, durably once resolved. */
   update(change: Partial<VoteRecord>): Promise<void> {
-    return this.#inTurn(() => this.#file.write(this.#changed(change)));
+    return this.#inTurn(async () => {
+      await this.#file.write(this.#changed(change));
+      failpoint('vote.durable');
+    });
   }
 
   /** Like `update`, into both slots: for marks that no decay of one slot may take back. */

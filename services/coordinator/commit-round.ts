@@ -182,6 +182,7 @@ export class CommitRound {
     const { consensus, random } = this.#components;
     const birth = logIndex(consensus.status().commit);
     this.#txnId = mintTxnId(birth, random.bytes(10));
+    failpoint('gateway.minted');
   }
 
   #propose(): void {
@@ -202,10 +203,12 @@ export class CommitRound {
     // A refusal is only a hint to try again: from here on only the applied state says "no".
     this.#refusal = new Refusal();
     consensus.propose(this.#command, this.#refusal.tell);
+    failpoint('gateway.proposed', this.#command);
   }
 
   #decided(decision: Decision): void {
     this.#decision = decision;
+    failpoint('gateway.decided');
     const blobIds = this.#options.puts.map(({ stager }) => stager.blobId);
     this.#happened({ kind: 'decided', decision: interpret(decision, blobIds) });
     this.#close();

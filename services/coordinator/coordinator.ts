@@ -5,6 +5,7 @@
 import type { Clock } from '../common/clock.ts';
 import { sleep } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import { clusterId, nodeId } from '../common/ids.ts';
 import type { Random } from '../common/random.ts';
 import { SECOND_MS } from '../common/units.ts';
@@ -124,6 +125,7 @@ export class Coordinator {
       identity,
     );
     if (signal.aborted) return;
+    failpoint('node.confirmed');
     // Durable before the first vote, so that it needs nobody's leave to come back; and behind the first
     // vote file, so that a member without one has lost it.
     await opened.folder.becomeMember();

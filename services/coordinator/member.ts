@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import { hexOf, NOBODY } from '../common/ids.ts';
 import { Lifecycle, type Part } from '../common/lifecycle.ts';
 import type { Random } from '../common/random.ts';
@@ -170,6 +171,7 @@ export class Member {
   #initCluster(): void {
     const { metadata, consensus, identity } = this;
     if (metadata.cluster.clusterId !== '') return;
+    failpoint('cluster.initializing');
     const redirectKey = hexOf(this.#parts.random.bytes(REDIRECT_KEY_BYTES));
     const { clusterId, members } = identity;
     consensus.propose(

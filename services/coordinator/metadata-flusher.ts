@@ -6,6 +6,7 @@
  */
 import type { Clock, Timer } from '../common/clock.ts';
 import { asError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import type { LogIndex } from '../common/ids.ts';
 import { MIB } from '../common/units.ts';
 import type { FlushMeta } from './flush-chain.ts';
@@ -99,7 +100,9 @@ export class Flusher {
   }
 
   async #write(meta: FlushMeta): Promise<void> {
+    failpoint('metadata.frozen');
     await this.#parts.store.writeFrozen();
+    failpoint('metadata.flushed');
     this.#durable = meta;
     this.#writing = null;
     if (this.#parts.appliedIndex() > meta.point.index) this.changed();

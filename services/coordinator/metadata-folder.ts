@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import { textOf, utf8 } from '../common/bytes.ts';
+import { failpoint } from '../common/failpoint.ts';
 import type { Disk } from '../disk/disk.ts';
 import { publishFile } from '../disk/publish.ts';
 import type { MetadataDamage } from './metadata-damage.ts';
@@ -34,7 +35,10 @@ export class MetadataFolder {
     const pointer = await readPointer(disk, join(path, POINTER));
     const number = typeof pointer === 'number' ? pointer : await freshNumber(disk, path);
     const folder = new MetadataFolder(disk, { path, number });
-    if (pointer === 'absent') await disk.makeFolder(folder.current);
+    if (pointer === 'absent') {
+      await disk.makeFolder(folder.current);
+      failpoint('metadata.created');
+    }
     if (pointer === 'damaged')
       folder.#found = { damage: 'pointer', why: `${POINTER} is unreadable` };
     else if (!(await disk.exists(folder.current))) {

@@ -231,8 +231,10 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
       onFatal,
     });
     const old = this.#content;
+    failpoint('snapshot.built');
     await old.flusher.stop();
     const oldFolder = await this.#folder.publishNext();
+    failpoint('snapshot.published');
     // From here on the snapshot is the state, also after a crash. No read falls between the two.
     this.#applied = point;
     this.#content = this.#adopt(opened);
@@ -240,6 +242,7 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     for (const listener of this.#installedListeners) listener();
     await old.store.close();
     await this.#folder.remove(oldFolder);
+    failpoint('snapshot.replaced');
   }
 
   /**

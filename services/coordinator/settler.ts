@@ -45,6 +45,7 @@ export class Settler {
 
   /** Drops staged copies that no record can name. */
   discard(blobId: BlobId, disks: readonly DiskId[]): void {
+    failpoint('gateway.discarding');
     for (const disk of disks) this.#settle(disk, 'discard', blobId, () => undefined);
   }
 

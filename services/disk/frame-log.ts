@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { assert, present } from '../common/assert.ts';
 import { ByteReader } from '../common/bytes.ts';
 import { asError, KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import type { Random } from '../common/random.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import {
@@ -78,6 +79,7 @@ export class FrameLog {
     const log = new FrameLog(parts, options, scan);
     if (scan.damage !== null) {
       await options.beforeRepair(scan.damage);
+      failpoint('log.damaged');
       await log.#repair(scan);
     }
     await log.#openLast(scan.syncedTo);
@@ -126,6 +128,7 @@ export class FrameLog {
         await this.#disk.remove(this.#pathOf(segmentName(oldest.header.number)));
         // One after the other: a gap in the middle would look like loss.
         await this.#disk.syncFolder(this.#options.path);
+        failpoint('log.cut');
         this.#segments.shift();
       }
     });
@@ -168,6 +171,7 @@ export class FrameLog {
     await file.write(0, [encodeSegmentHeader(header)]);
     await file.sync();
     await this.#disk.syncFolder(this.#options.path);
+    failpoint('log.rolled');
     await this.#current?.file.close();
     const segment = { header, size: SEGMENT_HEADER_BYTES };
     this.#segments.push(segment);

@@ -6,6 +6,7 @@
 import { assert } from '../common/assert.ts';
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { FRAME_HEADER_BYTES, readFrame, sealFrame } from './frame.ts';
 import { publishFile } from './publish.ts';
@@ -80,6 +81,7 @@ export class TwoSlotFile {
   /** Like `write`, into both slots one after the other: decay of one slot then loses nothing. */
   async writeBoth(record: Uint8Array): Promise<void> {
     await this.write(record);
+    failpoint('slots.half');
     await this.write(record);
   }
 

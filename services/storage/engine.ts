@@ -4,6 +4,7 @@
  * scrub. Invariant: after a failed write or sync nothing is acknowledged any more.
  */
 import { asError, KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import type { CopyId } from '../common/ids.ts';
 import type { DiskLock } from '../disk/disk.ts';
 import { ASIDE_SUFFIX } from '../disk/publish.ts';
@@ -261,6 +262,7 @@ class SegmentEngine implements StorageEngine {
       if (journal.failure !== null) return;
       await journal.drain();
       await this.#writeSnapshot(true);
+      failpoint('engine.closed');
     } finally {
       journal.stop();
       await files.close();

@@ -130,7 +130,10 @@ export class Staging {
   async finalize(id: CopyId): Promise<SettleResult> {
     const copy = this.#parts.catalog.copy(id);
     if (copy === undefined || copy.state === DROPPED) return 'not-found';
-    if (copy.state === STAGED) await this.#append(id, KIND.commit, false);
+    if (copy.state === STAGED) {
+      await this.#append(id, KIND.commit, false);
+      failpoint('volume.finalized');
+    }
     return 'ok';
   }
 
@@ -146,6 +149,7 @@ export class Staging {
     this.#drops.set(id, done);
     try {
       await done;
+      failpoint('volume.dropped');
     } finally {
       this.#drops.delete(id);
     }

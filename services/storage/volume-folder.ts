@@ -5,6 +5,7 @@
  */
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import { type ClusterId, clusterId, type DiskId, diskId, hexOf } from '../common/ids.ts';
 import type { Random } from '../common/random.ts';
 import type { Disk, DiskLock } from '../disk/disk.ts';
@@ -79,6 +80,7 @@ export class VolumeFolder {
         cleanStop: known?.cleanStop ?? true,
       };
       await slots.writeBoth(encode({ ...identity, cleanStop: false }));
+      failpoint('folder.booted');
       const { boots, cleanStop } = identity;
       logger.info({ name: options.name, disk: identity.disk, boots, cleanStop }, 'folder opened');
       return new VolumeFolder(slots, lock, identity);
@@ -113,6 +115,7 @@ export class VolumeFolder {
     }
     this.#identity = { ...known, clusterId: cluster, disk };
     await this.#slots.writeBoth(encode({ ...this.#identity, cleanStop: false }));
+    failpoint('folder.registered');
   }
 
   /**
@@ -123,6 +126,7 @@ export class VolumeFolder {
     const boots = Math.max(this.#identity.boots, later) + 1;
     const raised = { ...this.#identity, boots, cleanStop: false };
     await this.#slots.writeBoth(encode(raised));
+    failpoint('folder.raised');
     this.#identity = raised;
     return boots;
   }
@@ -130,6 +134,7 @@ export class VolumeFolder {
   /** Marks a clean stop and lets go of the lock. Close the engine first. */
   async close(): Promise<void> {
     await this.#slots.writeBoth(encode({ ...this.#identity, cleanStop: true }));
+    failpoint('folder.clean');
     await this.abandon();
   }
 

@@ -6,6 +6,7 @@
  */
 import type { Clock, Timer } from '../common/clock.ts';
 import { asError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import type { CopyId } from '../common/ids.ts';
 import { SECOND_MS } from '../common/units.ts';
 import type { CopyInfo, StorageEngine } from '../storage/types.ts';
@@ -69,6 +70,7 @@ export class Asker {
   async answered(copy: CopyId, verdict: Verdict): Promise<void> {
     const { engine, logger } = this.#parts;
     logger.debug({ copy, verdict }, 'question answered');
+    failpoint('asker.answered');
     try {
       if (verdict === 'KEEP') await engine.finalize(copy);
       if (verdict === 'DROP') await engine.drop(copy);

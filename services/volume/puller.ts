@@ -7,6 +7,7 @@ import { crc32 } from '../common/checksum.ts';
 import type { Clock } from '../common/clock.ts';
 import { withDeadline } from '../common/clock.ts';
 import { isErrorCode, KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import type { CopyId } from '../common/ids.ts';
 import { Semaphore } from '../common/semaphore.ts';
 import { SECOND_MS } from '../common/units.ts';
@@ -71,13 +72,16 @@ export class VolumePuller implements Puller {
         end.sizeBytes === 0
           ? new Uint8Array(0)
           : await source.fetch(sourceCopyId, 0, end.sizeBytes);
+      failpoint('puller.fetched', end.owner);
       await engine.stageWhole(end, data, true);
+      failpoint('puller.staged', end.owner);
       return;
     }
     let offset = 0;
     for (let chunkNo = 0; offset < end.sizeBytes; chunkNo += 1) {
       const length = Math.min(RPC_LIMITS.chunkBytesMax, end.sizeBytes - offset);
       const data = await source.fetch(sourceCopyId, offset, length);
+      failpoint('puller.fetched', end.owner);
       const declaredBytes = chunkNo === 0 ? end.sizeBytes : 0;
       await engine.stageChunk({
         copyId: end.copyId,
@@ -90,6 +94,7 @@ export class VolumePuller implements Puller {
       offset += data.length;
     }
     await engine.stageEnd(end, true);
+    failpoint('puller.staged', end.owner);
   }
 
   #connect(address: string, disk: number): Promise<Source> {

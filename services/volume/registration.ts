@@ -7,6 +7,7 @@
 import { Backoff } from '../common/backoff.ts';
 import type { Clock, Timer } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
+import { failpoint } from '../common/failpoint.ts';
 import {
   type ClusterId,
   type CopyId,
@@ -360,6 +361,7 @@ export class Registration {
       this.#parts.onFatal(new KvError('IDENTITY_MISMATCH', message));
       return;
     }
+    failpoint('registration.answered');
     if (this.#disk === 0) {
       // Durable before the first vote: a folder must never be given a second number.
       await this.#parts.remember(cluster, disk);
@@ -372,6 +374,7 @@ export class Registration {
     this.#session = session(answer.session);
     this.#registering?.cancel();
     this.#registering = null;
+    failpoint('registration.begun');
     this.#parts.logger.info({ disk, session: answer.session }, 'registered');
     this.#pulse();
   }

@@ -4,11 +4,16 @@
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { IMAGE_SETTINGS, imageManifest, writeImageFiles } from '../../../image/files.ts';
+import {
+  IMAGE_SETTINGS,
+  imageManifest,
+  writeBuilt,
+  writeImageFiles,
+} from '../../../image/files.ts';
 import { hashOf, kept } from './cache.ts';
 import { type Image, type Layer, packLayer, readLayer, writeArchive } from './oci.ts';
 import { run } from './run.ts';
-import { type Log, NEXT } from './settings.ts';
+import { FAILPOINTS, type Log, NEXT } from './settings.ts';
 
 /** Names that only this cluster knows: nothing is ever pulled. */
 export const IMAGES = {
@@ -56,7 +61,12 @@ export interface ImageArchive {
 export async function buildImages(binaries: string, log: Log): Promise<ImageArchive> {
   const minikv = await minikvImage(log);
   const next = { ...minikv, name: `${minikv.name}${NEXT}` };
-  const images = [...(await clusterImages(binaries)), minikv, next];
+  const images = [
+    ...(await clusterImages(binaries)),
+    minikv,
+    next,
+    await withFailpoints(minikv, log),
+  ];
   const hash = hashOf([JSON.stringify(images)]);
   const folder = await kept('images', hash, async (unfinished) => {
     log('packing images');
@@ -66,24 +76,44 @@ export async function buildImages(binaries: string, log: Log): Promise<ImageArch
 }
 
 async function minikvImage(log: Log): Promise<Image> {
-  const texts = BUILD_FILES.map((name) => readFileSync(join(ROOT, name), 'utf8'));
-  const hash = hashOf(
-    texts,
-    BUILD_FOLDERS.map((name) => join(ROOT, name)),
-  );
-  const files = await layer('minikv', hash, async (root) => {
+  const files = await layer('minikv', sourceHash(), async (root) => {
     log('building minikv');
-    const built = join(root, 'built');
-    const build = ['run', '-s', 'build', '--', '--outDir', built];
-    await run('npm', build, { cwd: ROOT, timeoutMs: BUILD_TIMEOUT_MS });
-    writeImageFiles(root, built);
-    rmSync(built, { recursive: true });
+    await build(root, [], (built) => writeImageFiles(root, built));
   });
   return {
     name: `docker.io/library/minikv:${imageManifest().version}`,
     layers: [await baseLayer(), await nodeLayer(), files],
     settings: IMAGE_SETTINGS,
   };
+}
+
+/** The built programs alone differ: they lie over those of the release. */
+async function withFailpoints(minikv: Image, log: Log): Promise<Image> {
+  const files = await layer('minikv-failpoints', sourceHash(), async (root) => {
+    log('building minikv with failpoints');
+    await build(root, ['--failpoints'], (built) => writeBuilt(root, built));
+  });
+  return { ...minikv, name: `${minikv.name}${FAILPOINTS}`, layers: [...minikv.layers, files] };
+}
+
+function sourceHash(): string {
+  const texts = BUILD_FILES.map((name) => readFileSync(join(ROOT, name), 'utf8'));
+  return hashOf(
+    texts,
+    BUILD_FOLDERS.map((name) => join(ROOT, name)),
+  );
+}
+
+async function build(
+  root: string,
+  flags: readonly string[],
+  write: (built: string) => void,
+): Promise<void> {
+  const built = join(root, 'built');
+  const command = ['run', '-s', 'build', '--', '--outDir', built, ...flags];
+  await run('npm', command, { cwd: ROOT, timeoutMs: BUILD_TIMEOUT_MS });
+  write(built);
+  rmSync(built, { recursive: true });
 }
 
 async function clusterImages(binaries: string): Promise<readonly Image[]> {

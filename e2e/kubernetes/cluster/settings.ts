@@ -21,6 +21,8 @@ export const LOCAL_VOLUMES = join(STATE, 'local-volumes');
 
 /** The nodes have minikv's image under a second name, which ends so: a cluster can be rolled to it. */
 export const NEXT = '-next';
+/** And under a third one, in which the failpoints were kept: a release has none. */
+export const FAILPOINTS = '-failpoints';
 
 /** Begins every network namespace, interface and cgroup made here. */
 export const PREFIX = 'mkv';

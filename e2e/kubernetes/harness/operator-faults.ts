@@ -1,9 +1,10 @@
 /**
  * Ends or stops the operator of a story at a step of its work. Its pods are those of the chart, with their
- * rights; what is added is a preloaded module that hooks the failpoints, a shell that starts the program
- * again, a Lease that runs out within seconds, and a volume of both pods with the plan of what happens where.
+ * rights; what is added is an image that has its failpoints, a preloaded module that hooks them, a shell that
+ * starts the program again, a Lease that runs out within seconds, and a volume of both pods with the plan of what happens where.
  */
 import type { OperatorFailpoint } from '../../../services/common/failpoint.ts';
+import { FAILPOINTS_IMAGE } from './image.ts';
 import type { Namespace } from './namespace.ts';
 
 /** What happens, once, to the process that meets the step for the nth time. */
@@ -65,6 +66,7 @@ const CHANGE = {
         containers: [
           {
             name: 'operator',
+            image: FAILPOINTS_IMAGE,
             command: ['sh', '-c', SUPERVISED],
             // The shell starts it again; a kubelet that did so too would wait longer each time.
             livenessProbe: null,

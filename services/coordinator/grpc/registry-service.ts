@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../../common/clock.ts';
 import { type ErrorCode, KvError } from '../../common/errors.ts';
+import { failpoint } from '../../common/failpoint.ts';
 import {
   copyId,
   type DiskId,
@@ -174,6 +175,7 @@ class VolumeSession {
   /** A Register was applied; ours, if the nonce is. */
   registered(nonce: string, result: RegisterResult): void {
     if (nonce !== this.#awaitedNonce) return;
+    failpoint('registry.registered');
     this.#awaitedNonce = null;
     if (result.kind === 'refused') {
       const [code, message] = REFUSALS[result.why];

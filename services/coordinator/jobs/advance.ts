@@ -5,6 +5,7 @@
  * or somebody's question makes it due.
  */
 import type { Clock, Timer } from '../../common/clock.ts';
+import { failpoint } from '../../common/failpoint.ts';
 import { type LogIndex, logIndex } from '../../common/ids.ts';
 import { SECOND_MS } from '../../common/units.ts';
 import type { Consensus } from '../../consensus/types.ts';
@@ -96,7 +97,9 @@ export class AdvanceJob {
       command.fence > marks.fence ||
       command.reclaim > marks.reclaim ||
       command.forget > marks.forget;
-    if (isNews) consensus.propose(encodeCommand(command), () => undefined);
+    if (!isNews) return;
+    failpoint('advance.proposing');
+    consensus.propose(encodeCommand(command), () => undefined);
   }
 
   /** One more than the newest index that was seen at least `ageMs` ago; 0 where none was. */

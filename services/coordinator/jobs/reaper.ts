@@ -3,6 +3,7 @@
  * its disk has acknowledged the drop; a disk that is away keeps its rows.
  */
 import type { Clock } from '../../common/clock.ts';
+import { failpoint } from '../../common/failpoint.ts';
 import type { CopyId, DiskId } from '../../common/ids.ts';
 import { SECOND_MS } from '../../common/units.ts';
 import type { Consensus } from '../../consensus/types.ts';
@@ -90,12 +91,15 @@ export class Reaper {
     if (proposedMs !== undefined && clock.monotonicMs() - proposedMs < PROPOSAL_MS) return;
     const rows = await metadata.reclaimable(disk, ROWS_MAX);
     if (rows.length === 0) return;
+    failpoint('reaper.dropping');
     try {
       const dropped = await drop(rows.map(({ copyId }) => copyId));
       const gone = rows.filter((_, i) => dropped[i] === true);
       if (gone.length === 0) return;
+      failpoint('reaper.dropped');
       this.#proposedMs.set(disk, clock.monotonicMs());
       consensus.propose(encodeCommand({ kind: 'reclaimed', rows: gone }), () => undefined);
+      failpoint('reaper.reclaiming');
       metrics.copiesReclaimed.add(gone.length);
     } catch (error) {
       logger.debug({ disk, error }, 'garbage not dropped');

@@ -7,6 +7,7 @@
  */
 import { type Clock, sleep } from '../../common/clock.ts';
 import { asError, KvError } from '../../common/errors.ts';
+import { failpoint } from '../../common/failpoint.ts';
 import { type BlobId, type DiskId, logIndex, type Session } from '../../common/ids.ts';
 import { SECOND_MS } from '../../common/units.ts';
 import type { Consensus } from '../../consensus/types.ts';
@@ -133,7 +134,9 @@ export class Reconcile {
     const page = await metadata.records({ after: walk.after, limit: RECORDS_A_PAGE, minIndex });
     const named = page.flatMap((record) => namedOn(disk, record));
     const missing = await this.#missing(disk, walk.session, named);
+    failpoint('reconcile.checked');
     await this.#report(missing);
+    failpoint('reconcile.reported');
     metrics.copiesChecked.add(named.length);
     metrics.copiesMissing.add(missing.length);
     walk.checked += named.length;
@@ -190,6 +193,7 @@ export class Reconcile {
   }
 
   #propose(disk: DiskId, walk: Walk): void {
+    failpoint('reconcile.ended');
     const command = encodeCommand({ kind: 'reconciled', disk, session: walk.session });
     this.#components.consensus.propose(command, () => undefined);
     this.#putOff(walk, PROPOSAL_MS);

@@ -5,6 +5,7 @@
  */
 import { type Clock, withDeadline } from '../../common/clock.ts';
 import { asError, KvError } from '../../common/errors.ts';
+import { failpoint } from '../../common/failpoint.ts';
 import { type CopyId, type DiskId, logIndex, mintTxnId } from '../../common/ids.ts';
 import { mintCopyId, type Random } from '../../common/random.ts';
 import { Semaphore } from '../../common/semaphore.ts';
@@ -182,6 +183,7 @@ export class Repair {
           sourceDisk,
           sourceCopyId: source.copyId,
         });
+        failpoint('repair.pulled', key);
         const from = copyOn(step.replaces) ?? null;
         const to = { disk: step.target, session, copyId };
         return await this.#move({ txnId, key, blobId: record.blobId, from, to });
@@ -237,6 +239,7 @@ export class Repair {
       consensus.propose(command, () => undefined);
       const onTimeout = (): Error => new KvError('DEADLINE_EXCEEDED', 'no outcome of a move');
       const decision = await withDeadline(clock, promise, MOVE_TIMEOUT_MS, onTimeout);
+      failpoint('repair.moved', move.key);
       return decision.kind === 'applied' ? 'moved' : 'failed';
     } catch {
       // The thin row, if it is still there, brings the key up again.

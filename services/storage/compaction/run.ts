@@ -7,6 +7,7 @@
  */
 import { type Clock, sleep } from '../../common/clock.ts';
 import { asError } from '../../common/errors.ts';
+import { failpoint } from '../../common/failpoint.ts';
 import type { Random } from '../../common/random.ts';
 import { SECOND_MS } from '../../common/units.ts';
 import type { Disk } from '../../disk/disk.ts';
@@ -128,6 +129,7 @@ export class Compaction {
       damaged: false,
     };
     await output.open();
+    failpoint('compaction.begun');
     for (const victim of victims) {
       if (run.damaged || signal?.aborted === true) break;
       await this.#copyLive(victim, run, signal);
@@ -136,6 +138,7 @@ export class Compaction {
       await output.discard();
       return false;
     }
+    failpoint('compaction.copied');
     await this.#publish(run);
     logger.info({ segment, replaced: victims.length, moved: run.moves.length }, 'compacted');
     return true;
@@ -224,7 +227,9 @@ export class Compaction {
       await run.output.discard();
     } else {
       await run.output.finish();
+      failpoint('compaction.prepared');
       await run.output.publish();
+      failpoint('compaction.published');
       this.#addOutput(run);
     }
     for (const { head, offset, settled } of run.moves) {
@@ -232,7 +237,9 @@ export class Compaction {
     }
     for (const drop of run.deadDrops) catalog.forgetDrop(drop);
     for (const victim of victims) catalog.segments.remove(victim);
+    failpoint('compaction.switched');
     await files.remove(victims);
+    failpoint('compaction.removed');
   }
 
   #addOutput(run: Run): void {

@@ -4,6 +4,7 @@
  * to go.
  */
 import { asError, KvError } from '../../common/errors.ts';
+import { failpoint } from '../../common/failpoint.ts';
 import type { Disk, DiskFile } from '../../disk/disk.ts';
 import { ASIDE_SUFFIX, publishFile, publishPrepared } from '../../disk/publish.ts';
 import { READ_HANDLES_MAX } from '../limits.ts';
@@ -108,6 +109,7 @@ export class SegmentFiles {
   async remove(segments: readonly number[]): Promise<void> {
     for (const segment of segments) {
       await this.#disk.remove(this.sealedPath(segment));
+      failpoint('compaction.removing');
       const handle = this.#handles.get(segment);
       if (handle !== undefined) this.#retire(segment, handle);
     }

@@ -327,7 +327,9 @@ export class Journal {
     if (this.#failure !== null) throw this.#failure;
     await this.#write(active, [draft(KIND.seal, NO_COPY)], false);
     await this.#sync();
+    failpoint('segment.sealed');
     await this.#parts.files.sealActive();
+    failpoint('segment.moved');
     const info = this.#parts.catalog.segments.get(active.segment);
     if (info !== undefined) info.sealed = true;
     this.#active = null;
@@ -338,6 +340,7 @@ export class Journal {
     const segment = catalog.segments.next();
     const salt = random.below(2 ** 32);
     const file = await files.createActive({ segment, salt, replaces: [] });
+    failpoint('segment.created');
     catalog.segments.add(segment, salt).bytes = SEGMENT_HEADER_BYTES;
     const header = SEGMENT_HEADER_BYTES;
     this.#active = { segment, salt, file, written: header, synced: header };

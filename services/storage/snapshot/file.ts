@@ -1,6 +1,7 @@
 /** Reads and publishes the index snapshot: whole or not at all, and never ahead of the segments. */
 import { crc32 } from '../../common/checksum.ts';
 import { KvError } from '../../common/errors.ts';
+import { failpoint } from '../../common/failpoint.ts';
 import { MIB } from '../../common/units.ts';
 import type { Disk, DiskFile } from '../../disk/disk.ts';
 import { ASIDE_SUFFIX, publishPrepared } from '../../disk/publish.ts';
@@ -67,7 +68,9 @@ export async function writeSnapshot(
   } finally {
     await file.close();
   }
+  failpoint('index.prepared');
   await publishPrepared(disk, aside, path);
+  failpoint('index.published');
 }
 
 const PIECE_BYTES_MIN = MIB;
