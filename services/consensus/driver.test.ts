@@ -279,6 +279,43 @@ describe('three drivers', () => {
     expect(world.fatal).toEqual([]);
   });
 
+  test('R20: a confirmed read waits until its index is applied here', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    await world.clock.advance(200);
+    const [reader, other] = [...world.nodes.values()].filter(({ id }) => id !== leader.id);
+    // Of the leader's messages to the reader only answers to reads arrive: it learns the index first.
+    world.network.isLost = (message) =>
+      message.to === reader!.id && message.kind !== 'read-reply' && message.kind !== 'vote-request';
+    leader.driver.propose(bytes('x'), ignore);
+    await world.clock.advance(50);
+    expect(other!.machine.texts).toEqual(['x']);
+    let seen: readonly string[] | null = null;
+    const reading = reader!.driver
+      .readBarrier(5000)
+      .then(() => (seen = [...reader!.machine.texts]));
+    await world.clock.advance(100);
+    expect(seen).toBeNull();
+    world.network.isLost = () => false;
+    await world.clock.advance(300);
+    await reading;
+    expect(seen).toEqual(['x']);
+  });
+
+  test('R39: a stall of the event loop, however long, deposes nobody', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    await world.clock.advance(500);
+    const { term: before } = leader.driver.status();
+    for (const stallMs of [700, 3000, 30_000]) {
+      world.clock.stall(stallMs);
+      await world.clock.advance(500);
+      for (const { driver } of world.nodes.values()) {
+        expect(driver.status()).toMatchObject({ leader: leader.id, term: before });
+      }
+    }
+  });
+
   test('leadership moves when asked', async () => {
     const world = await three();
     const leader = await world.leader();

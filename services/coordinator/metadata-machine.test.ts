@@ -227,6 +227,21 @@ describe('outcomes', () => {
     expect(heard).toEqual(['first applied', 'late applied']);
     await machine.close();
   });
+
+  test('R32: the outcome of a transaction that nobody waits for is told to nobody', async () => {
+    const { b, machine } = await openBench();
+    const heard: string[] = [];
+    const [lost, other] = [1, 2].map((blob) => b.world.commit([b.world.put({ blob })]));
+    machine.awaitOutcome(lost!.txnId, ({ kind }) => heard.push(`lost ${kind}`));
+    // The command that is waited for was overwritten; another one stands at its index.
+    b.add(other!);
+    b.feed(machine);
+    expect(heard).toEqual([]);
+    b.add(lost!);
+    b.feed(machine);
+    expect(heard).toEqual(['lost applied']);
+    await machine.close();
+  });
 });
 
 describe('snapshots', () => {

@@ -53,6 +53,18 @@ describe('durable', () => {
     expect(unstable.durable).toBe(1);
   });
 
+  test('R15: a report that comes twice does not stand for another entry at the same index', () => {
+    const unstable = new Unstable(0);
+    unstable.handOut(at(2, 1));
+    expect(unstable.acknowledge(at(2, 1))).toBe(true);
+    unstable.truncated(2);
+    unstable.handOut(at(2, 2));
+    expect(unstable.acknowledge(at(2, 1))).toBe(false);
+    expect(unstable.durable).toBe(1);
+    expect(unstable.acknowledge(at(2, 2))).toBe(true);
+    expect(unstable.durable).toBe(2);
+  });
+
   test('a report of a write that a snapshot replaced counts for nothing', () => {
     const unstable = new Unstable(0);
     unstable.handOut(at(9, 1));

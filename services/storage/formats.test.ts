@@ -5,6 +5,7 @@ import { crc32 } from '../common/checksum.ts';
 import { digestOf } from '../common/digest.ts';
 import { copyId, digest, hexOf, txnId } from '../common/ids.ts';
 import { Catalog } from './index/catalog.ts';
+import { RECORD_DATA_MAX } from './limits.ts';
 import {
   type Address,
   dataOf,
@@ -91,6 +92,18 @@ describe('a record', () => {
         expect([bit, sound]).toEqual([bit, false]);
       }
     }
+  });
+
+  test('S13: that claims more bytes than a record may have is none, although its checksum holds', () => {
+    const claiming = (bytes: number): unknown => {
+      const data = new Uint8Array(bytes);
+      const record = draft(KIND.whole, ID, encodeCopyMeta(KIND.whole, COPY), { data, crc: 0 });
+      const out = Buffer.alloc(HEADER_BYTES + record.meta.length);
+      encodeHead(out, 0, record, PLACE);
+      return decodeHead(out, 0, PLACE)?.dataBytes;
+    };
+    expect(claiming(RECORD_DATA_MAX)).toBe(RECORD_DATA_MAX);
+    expect(claiming(RECORD_DATA_MAX + 1)).toBeUndefined();
   });
 
   test('is never made of noise or of a cut', () => {

@@ -61,6 +61,11 @@ export class ManualClock implements Clock {
     await this.flush();
   }
 
+  /** Time passes and nothing runs, as while the event loop is stalled: timers that are due come late. */
+  stall(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   #earliest(limitMs: number): Due | null {
     let best: Due | null = null;
     for (const due of this.#due) {

@@ -16,6 +16,8 @@ import type { ManualClock } from './manual-clock.ts';
 export class MemoryNetwork {
   /** Sees every message that is sent. */
   onSend: (message: Message) => void = () => undefined;
+  /** Messages that never arrive, besides those of cut links. */
+  isLost: (message: Message) => boolean = () => false;
   readonly #clock: ManualClock;
   readonly #nodes = new Map<NodeId, TransportHandlers>();
   readonly #cut = new Set<string>();
@@ -57,7 +59,7 @@ export class MemoryNetwork {
 
   #deliver(from: NodeId, message: Message): void {
     this.onSend(message);
-    if (this.#cut.has(`${from}>${message.to}`)) return;
+    if (this.#cut.has(`${from}>${message.to}`) || this.isLost(message)) return;
     const target = this.#nodes.get(message.to);
     this.#clock.soon(() => {
       if (target !== undefined && this.#nodes.get(message.to) === target) {

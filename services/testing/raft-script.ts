@@ -71,6 +71,7 @@ export class RaftScript {
       this.#cluster.collect(Number(id));
     },
     stop: ([id]) => this.#cluster.core(Number(id)).beginStop(),
+    flush: ([id]) => this.#cluster.flush(Number(id)),
     compact: ([id]) => {
       this.#cluster.flush(Number(id));
       this.#cluster.compact(Number(id));

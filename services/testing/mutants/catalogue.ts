@@ -1,9 +1,16 @@
 /** All mutants, and the one that the environment asks for. */
+import { COORDINATOR_MUTANTS } from './coordinator-mutants.ts';
 import { ELECTION_MUTANTS } from './election-mutants.ts';
 import { checkFits, type Mutant } from './mutant.ts';
 import { REPLICATION_MUTANTS } from './replication-mutants.ts';
+import { VOLUME_MUTANTS } from './volume-mutants.ts';
 
-export const MUTANTS: readonly Mutant[] = [...ELECTION_MUTANTS, ...REPLICATION_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [
+  ...ELECTION_MUTANTS,
+  ...REPLICATION_MUTANTS,
+  ...COORDINATOR_MUTANTS,
+  ...VOLUME_MUTANTS,
+];
 
 /** `MINIKV_MUTANT`, checked to fit; null where none is asked for. An unknown id is refused. */
 export function chosenMutant(): Mutant | null {

@@ -9,6 +9,7 @@ const PROGRESS = 'services/raft/progress.ts';
 const UNSTABLE = 'services/raft/unstable.ts';
 const SCRIPTS = 'services/raft/script.test.ts';
 const PAPER = 'services/raft/paper.test.ts';
+const FIGURES = 'services/raft/figures.test.ts';
 
 export const REPLICATION_MUTANTS: readonly Mutant[] = [
   {
@@ -185,7 +186,7 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
           '    this.#commit = this.#applying;',
       },
     ],
-    tests: [PAPER],
+    tests: [FIGURES],
   },
   {
     id: 'R14a',
