@@ -26,6 +26,7 @@ interface NameChange {
   readonly file: MemoryFile | null;
 }
 
+const ROOTS = ['/', '.'];
 const TOTAL_BYTES = 1024 * GIB;
 
 export class MemoryDisk implements Disk {
@@ -33,7 +34,7 @@ export class MemoryDisk implements Disk {
   readonly #durableNames = new Map<string, MemoryFile>();
   /** Each element is one system call: its changes survive a crash together or not at all. */
   #pendingNames: NameChange[][] = [];
-  readonly #folders = new Set<string>(['/', '.']);
+  readonly #folders = new Set<string>(ROOTS);
   readonly #locks = new Set<string>();
   #faults: Fault[] = [];
   #freeBytes = TOTAL_BYTES;
@@ -55,6 +56,29 @@ export class MemoryDisk implements Disk {
     this.#pendingNames = [];
     this.#names = new Map(this.#durableNames);
     for (const file of new Set(this.#names.values())) file.crash(options.random);
+  }
+
+  /** The process ends and the machine goes on: open files and locks end, what was written stands. */
+  endProcess(): void {
+    this.#era += 1;
+    this.#locks.clear();
+    this.#syncGate = null;
+  }
+
+  /** Nothing is left, as on a new disk. */
+  wipe(): void {
+    this.endProcess();
+    this.#names.clear();
+    this.#durableNames.clear();
+    this.#pendingNames = [];
+    this.#folders.clear();
+    for (const root of ROOTS) this.#folders.add(root);
+  }
+
+  /** All files that are seen, in the order of their paths. */
+  files(): readonly { readonly path: string; readonly sizeBytes: number }[] {
+    const all = [...this.#names].map(([path, { size }]) => ({ path, sizeBytes: size }));
+    return all.sort((a, b) => (a.path < b.path ? -1 : 1));
   }
 
   /** The next such call on a path that contains `pathPart` throws, and a write writes half. */
@@ -85,6 +109,11 @@ export class MemoryDisk implements Disk {
   /** Damages one bit of a file on both planes, as a decaying medium would. */
   flipBit(path: string, offset: number, bit = 0): void {
     this.#find(normalize(path)).flipBit(offset, bit);
+  }
+
+  /** Cuts a file on both planes, as damage does. */
+  truncate(path: string, length: number): void {
+    this.#find(normalize(path)).cut(length);
   }
 
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
@@ -325,7 +354,7 @@ function setName(names: Map<string, MemoryFile>, path: string, file: MemoryFile 
   else names.set(path, file);
 }
 
-/** The first `share` of all parts as one piece. */
+/** The first `share` of all parts as one piece, a copy. */
 function joined(parts: readonly Uint8Array[], share: number): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

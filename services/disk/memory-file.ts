@@ -24,8 +24,9 @@ export class MemoryFile {
     return this.#live.slice(offset, offset + length);
   }
 
+  /** Keeps `bytes`: the caller does not change them. */
   write(offset: number, bytes: Uint8Array): void {
-    const change: Change = { kind: 'write', offset, bytes: bytes.slice() };
+    const change: Change = { kind: 'write', offset, bytes };
     this.#pending.push(change);
     this.#live.carryOut(change);
   }
@@ -59,6 +60,14 @@ export class MemoryFile {
     }
     this.#pending = [];
     this.#live = this.#durable.copy();
+  }
+
+  /** The end is gone from both planes. */
+  cut(length: number): void {
+    const change: Change = { kind: 'truncate', length: Math.min(length, this.size) };
+    this.#live.carryOut(change);
+    this.#durable.carryOut(change);
+    this.#pending = [];
   }
 
   flipBit(offset: number, bit: number): void {

@@ -3,9 +3,11 @@
  * random source, a simulated network and simulated disks. Same seed, same plan: same events in the same order.
  */
 import type { Random } from '../common/random.ts';
+import type { AdminPort } from '../coordinator/admin-port.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import type { Gateway } from '../coordinator/gateway.ts';
 import type { LogFields } from '../telemetry/logger.ts';
+import type { VolumeHttpPort } from '../volume/http/volume-http-port.ts';
 import type { Volume } from '../volume/volume.ts';
 
 export interface SimOptions {
@@ -46,11 +48,28 @@ export interface SimHost {
   /** Why the process ended by itself (onFatal), null while it has not. */
   readonly fatal: Error | null;
   readonly disk: SimDisk;
+  readonly clock: SimClock;
   /** The running production object, for invariants and for clients; null while it is down. */
   readonly coordinator: Coordinator | null;
   readonly volume: Volume | null;
-  /** What HTTP would call; null until the member serves. */
+  /**
+   * What HTTP would call; null until the member serves. Its promises settle as a client sees them: an
+   * error of the server is a `KvError`; a server that went is `ConnectionLost`, at once after a kill and
+   * after 10 s where the machine lost its power; one that is paused answers nothing until it goes on.
+   */
   readonly gateway: Gateway | null;
+  /** What its admin port would call. */
+  readonly admin: AdminPort | null;
+  /** What the HTTP port of a volume would call; null for a coordinator and while it is down. */
+  readonly volumePort: VolumeHttpPort | null;
+}
+
+/** The clock of a machine; monotonic whatever is set. */
+export interface SimClock {
+  /** How fast it goes: 1 as virtual time, more is faster. */
+  rate: number;
+  /** How far its time of day is off, in ms. */
+  wallSkewMs: number;
 }
 
 export interface SimDisk {
@@ -91,6 +110,11 @@ export interface SimCluster {
   readonly coordinators: readonly SimHost[];
   readonly volumes: readonly SimHost[];
   readonly network: SimNetwork;
+  /**
+   * The host whose step is being run right now: what a failpoint hook was called by. Null in a step of
+   * the plan or of the network, and for what is left of a step in which the process has died.
+   */
+  readonly current: SimHost | null;
   /** Events run so far. */
   readonly eventCount: number;
   /** Order-sensitive hash of all events so far (time, host, kind, bytes of messages): equal for equal seeds. */
