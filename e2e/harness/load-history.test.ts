@@ -1,6 +1,6 @@
 /** What clients saw, cut into phases: a pause or a failed request belongs to the phase it lies in. */
 import { expect, test } from '@jest/globals';
-import type { Operation } from './linearizable.ts';
+import type { Operation } from '../../services/sim/history.ts';
 import { type Line, LoadHistory } from './load-history.ts';
 
 const mark = (atMs: number, name: string): Line => ({ kind: 'mark', atMs, name });

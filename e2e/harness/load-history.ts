@@ -1,5 +1,6 @@
 /** What the clients in a pod saw, and what a story asks of it. */
-import { type Operation, violationsOf } from './linearizable.ts';
+import type { Operation } from '../../services/sim/history.ts';
+import { violationsOf } from '../../services/sim/linearizable.ts';
 
 /** One line that the clients wrote. */
 export type Line =

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Operation } from '../../harness/linearizable.ts';
+import type { Operation } from '../../../services/sim/history.ts';
 import type { Line } from '../../harness/load-history.ts';
 
 const BASE = process.env['CLUSTER_URL'] ?? '';
