@@ -8,8 +8,9 @@ import { failpoint } from '../common/failpoint.ts';
 import type { CopyId } from '../common/ids.ts';
 import type { DiskLock } from '../disk/disk.ts';
 import { ASIDE_SUFFIX } from '../disk/publish.ts';
+import { STAGED } from './copy-state.ts';
 import { DamageLog } from './damage.ts';
-import { STAGED, STATES } from './index/entry.ts';
+import { STATES } from './index/entry.ts';
 import {
   LIST_MAX,
   SEGMENT_BYTES_DEFAULT,

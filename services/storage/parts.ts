@@ -3,9 +3,9 @@
  * behaviour of its own.
  */
 import { Compaction } from './compaction/run.ts';
+import { DROPPED } from './copy-state.ts';
 import type { DamageLog } from './damage.ts';
 import type { Catalog } from './index/catalog.ts';
-import { DROPPED } from './index/entry.ts';
 import { type StorageMetrics, sampleStorage } from './metrics.ts';
 import { Reader } from './reader.ts';
 import type { Recovered } from './recover.ts';

@@ -5,8 +5,9 @@
  */
 import { asError, KvError } from '../common/errors.ts';
 import { type CopyId, type Digest, type TxnId, txnId } from '../common/ids.ts';
+import { DROPPED } from './copy-state.ts';
 import type { Catalog } from './index/catalog.ts';
-import { type Copy, chunkDataBytes, DROPPED, STATES, wholeBytes } from './index/entry.ts';
+import { type Copy, chunkDataBytes, STATES, wholeBytes } from './index/entry.ts';
 import { HEAD_READS_MAX, RECORD_DATA_MAX } from './limits.ts';
 import type { Head } from './record.ts';
 import { dataOf, decodeChunkMeta, decodeCopyMeta, decodeHead, HEADER_BYTES } from './record.ts';

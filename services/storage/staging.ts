@@ -9,8 +9,9 @@ import { type DigestStream, digestOf, digestStream } from '../common/digest.ts';
 import { type ErrorCode, KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
 import type { CopyId, Digest } from '../common/ids.ts';
+import { DROPPED, OPEN, responseTo, UNKNOWN } from './copy-state.ts';
 import type { Catalog } from './index/catalog.ts';
-import { type Copy, DROPPED, STAGED } from './index/entry.ts';
+import type { Copy } from './index/entry.ts';
 import {
   CHUNKS_MAX,
   OPEN_COPIES_MAX,
@@ -128,23 +129,23 @@ export class Staging {
   }
 
   async finalize(id: CopyId): Promise<SettleResult> {
-    const copy = this.#parts.catalog.copy(id);
-    if (copy === undefined || copy.state === DROPPED) return 'not-found';
-    if (copy.state === STAGED) {
+    const state = this.#parts.catalog.copy(id)?.state ?? UNKNOWN;
+    const { answer, appends } = responseTo(state, 'finalize');
+    if (appends !== null) {
       await this.#append(id, KIND.commit, false);
       failpoint('volume.finalized');
     }
-    return 'ok';
+    return answer === 'done' ? 'ok' : 'not-found';
   }
 
   async drop(id: CopyId): Promise<void> {
     const running = this.#drops.get(id);
     if (running !== undefined) return running;
     const open = this.#open.get(id);
-    const copy = this.#parts.catalog.copy(id);
+    const isBegun = open !== undefined || this.#ends.has(id) || this.#isStranded(id);
+    const state = this.#parts.catalog.copy(id)?.state ?? (isBegun ? OPEN : UNKNOWN);
     if (open !== undefined) this.#forget(id, open);
-    else if (copy === undefined && !this.#ends.has(id) && !this.#isStranded(id)) return;
-    if (copy?.state === DROPPED) return;
+    if (responseTo(state, 'drop').appends === null) return;
     const done = this.#append(id, KIND.drop, true);
     this.#drops.set(id, done);
     try {
@@ -235,7 +236,8 @@ export class Staging {
   }
 
   async #repeatStaged(end: StageEnd, copy: Copy): Promise<void> {
-    if (copy.state === DROPPED) throw refuse('NOT_FOUND', 'the copy is dropped');
+    const { answer } = responseTo(copy.state, 'end');
+    if (answer === 'not-found') throw refuse('NOT_FOUND', 'the copy is dropped');
     const staged = copy.unsound ? null : await this.#parts.reader.digestOf(end.copyId, copy);
     if (staged !== end.digest) throw otherDigest();
   }

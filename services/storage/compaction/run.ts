@@ -12,9 +12,9 @@ import type { Random } from '../../common/random.ts';
 import { SECOND_MS } from '../../common/units.ts';
 import type { Disk } from '../../disk/disk.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { COMMITTED } from '../copy-state.ts';
 import type { DamageLog } from '../damage.ts';
 import type { Catalog } from '../index/catalog.ts';
-import { COMMITTED } from '../index/entry.ts';
 import type { StorageMetrics } from '../metrics.ts';
 import {
   type Draft,

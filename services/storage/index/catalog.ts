@@ -4,18 +4,16 @@
  * compaction all go through `apply` and cannot disagree.
  */
 import type { CopyId } from '../../common/ids.ts';
+import { COMMITTED, DROPPED, joined, UNKNOWN } from '../copy-state.ts';
 import { type DropRange, decodeChunkMeta, type Head, KIND } from '../record.ts';
 import type { Chunk } from './entry.ts';
 import {
-  COMMITTED,
   type Copy,
   chunkDataBytes,
   copyOf,
-  DROPPED,
   DROPPED_COPY,
   packChunk,
   packCopy,
-  STAGED,
   unpackChunk,
   unpackCopy,
   wholeBytes,
@@ -316,8 +314,8 @@ export class Catalog {
       if (!sound && !known.unsound) return;
       this.#releaseCopy(key, known);
     }
-    const early = this.#earlyCommits.delete(id);
-    const copy = copyOf(record, { sound, committed: early || known?.state === COMMITTED });
+    const state = this.#earlyCommits.delete(id) ? COMMITTED : (known?.state ?? UNKNOWN);
+    const copy = copyOf(record, { sound, state });
     this.#copies.set(key, packCopy(copy));
     this.segments.hold(copy.segment, copy.recordBytes);
     this.#copyCount += 1;
@@ -331,8 +329,9 @@ export class Catalog {
   #applyCommit(id: CopyId): void {
     const key = keyOf(id);
     const copy = this.#copyAt(key);
+    const state = joined(copy?.state ?? UNKNOWN, COMMITTED);
     if (copy === undefined) this.#earlyCommits.add(id);
-    else if (copy.state === STAGED) this.#copies.set(key, packCopy({ ...copy, state: COMMITTED }));
+    else if (copy.state !== state) this.#copies.set(key, packCopy({ ...copy, state }));
     this.#staged.delete(id);
   }
 

@@ -6,15 +6,13 @@
  *          extra = state 2 bits | whole 1 | unsound 1 | settled 1 | chunk count 27 bits
  *   chunk: size = recordBytes 21 bits | high 11 bits of the value offset;  extra = its low 32 bits
  */
+import { COMMITTED, DROPPED, joined, STAGED } from '../copy-state.ts';
 import { decodeCopyMeta, FLAG_COMMITTED, HEADER_BYTES, type Head, KIND } from '../record.ts';
 import type { CopyState } from '../types.ts';
 import type { Slot } from './key.ts';
 
 /** In the order of the lattice: the state of a copy is the maximum of its records. */
 export const STATES = ['open', 'staged', 'committed', 'dropped'] as const satisfies CopyState[];
-export const STAGED = 1;
-export const COMMITTED = 2;
-export const DROPPED = 3;
 
 export interface Copy {
   readonly segment: number;
@@ -89,7 +87,7 @@ export function copyOf(
     Head,
     'kind' | 'flags' | 'segment' | 'offset' | 'meta' | 'dataBytes' | 'recordBytes'
   >,
-  known: { sound: boolean; committed: boolean },
+  known: { sound: boolean; state: number },
 ): Copy {
   const settled = (record.flags & FLAG_COMMITTED) !== 0;
   const whole = record.kind === KIND.whole;
@@ -98,7 +96,7 @@ export function copyOf(
     offset: record.offset,
     recordBytes: record.recordBytes,
     metaBytes: record.meta.length,
-    state: settled || known.committed ? COMMITTED : STAGED,
+    state: joined(known.state, settled ? COMMITTED : STAGED),
     whole,
     unsound: !known.sound,
     settled,
