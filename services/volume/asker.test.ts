@@ -80,6 +80,24 @@ describe('Asker', () => {
     asker.stop();
   });
 
+  test('after an unclean stop staged copies are asked about for it, whatever finalizes them meanwhile', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const { id } = await rig.whole(engine, 10);
+    const { asker, asked } = askerOf(rig, engine, { reconcile: true });
+    asker.start();
+    await pass(rig, 1);
+    expect(asked).toEqual([id]);
+    // A gateway that lags behind may believe in a copy that was dropped before this disk was put back.
+    await engine.finalize(id);
+    await pass(rig, 6);
+    expect(asked.length).toBeGreaterThanOrEqual(2);
+    expect(asker.isReconciled).toBe(false);
+    await asker.answered(id, 'DROP');
+    expect(await engine.list(null, 10, ['staged', 'committed'])).toEqual([]);
+    asker.stop();
+  });
+
   test('a part of the walk that was not answered is asked again, and only then is it done', async () => {
     const rig = new StorageRig();
     const engine = await rig.open();

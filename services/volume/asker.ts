@@ -103,12 +103,15 @@ export class Asker {
     if (staged.length > 0) this.#parts.ask(staged);
   }
 
-  /** The next part once the last one is answered, or that one again. */
+  /**
+   * The next part once the last one is answered, or that one again. Staged copies are in it, too: a late
+   * finalize would end their asking, and may know less than this session's coordinators do.
+   */
   async #goOn(walk: Walk, nowMs: number): Promise<void> {
     const { engine, ask } = this.#parts;
     if (walk.unanswered.size === 0) walk.after = walk.last;
     else if (nowMs - walk.askedMs < ANSWER_MS) return;
-    const part = await engine.list(walk.after, BATCH_MAX, ['committed']);
+    const part = await engine.list(walk.after, BATCH_MAX, ['staged', 'committed']);
     const last = part.at(-1);
     if (last === undefined) {
       this.#walk = null;

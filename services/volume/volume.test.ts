@@ -47,11 +47,15 @@ interface Made {
   readonly url: string;
 }
 
-async function make(disk: Disk, flags: readonly string[] = []): Promise<Made> {
+async function make(
+  disk: Disk,
+  flags: readonly string[] = [],
+  coordinators = `127.0.0.1:${coordinator.port}`,
+): Promise<Made> {
   const [http, grpc] = [await freeAddress(), await freeAddress()];
   const argv = ['--id', 'v1', '--data', '/data', '--bind', http, '--grpc', grpc, '--reserve', '0'];
   const { options } = await loadVolumeOptions(
-    [...argv, '--coordinators', `127.0.0.1:${coordinator.port}`, '--heartbeat-ms', '50', ...flags],
+    [...argv, '--coordinators', coordinators, '--heartbeat-ms', '50', ...flags],
     {},
     () => Promise.reject(new Error('no file')),
   );
@@ -276,6 +280,22 @@ describe('a stop', () => {
     coordinator.session = 7;
     await third.volume.start();
     expect((await coordinator.next('register')).value).toMatchObject({ boots: 3, clean: false });
+  });
+
+  test('of a life of which the cluster has not heard leaves no mark of a clean stop', async () => {
+    const memory = new MemoryDisk();
+    const first = await make(memory);
+    await first.volume.start();
+    await coordinator.next('heartbeat');
+    await first.volume.stop();
+    const unheard = await make(memory, [], await freeAddress());
+    await unheard.volume.start();
+    await unheard.volume.stop();
+    const third = await make(memory);
+    coordinator.session = 6;
+    await third.volume.start();
+    const { value } = await coordinator.next('register');
+    expect(value).toMatchObject({ boots: 3, clean: false });
   });
 
   test('waits for the shutdown delay, and a second signal changes nothing', async () => {

@@ -162,8 +162,10 @@ export class Volume {
     await running.compactor.stop();
     await running.scrubber.stop();
     await running.engine.close();
-    // Copies that were not asked about after a crash are asked about in the next life.
-    if (running.asker.isReconciled) await this.#folder?.close();
+    // Copies that were not asked about after a crash are asked about in the next life. A life of which the
+    // cluster has not heard vouches for nothing: an older image of the disk could so pass for the newest.
+    const isHeard = running.registration.session !== 0;
+    if (isHeard && running.asker.isReconciled) await this.#folder?.close();
     else await this.#folder?.abandon();
   }
 
