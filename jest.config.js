@@ -22,7 +22,7 @@ export default {
     {
       ...common,
       displayName: 'unit',
-      testMatch: ['<rootDir>/{services,operator,image,e2e/harness}/**/*.test.ts'],
+      testMatch: ['<rootDir>/{services,operator,image,e2e/harness,e2e/chaos}/**/*.test.ts'],
     },
     { ...common, displayName: 'local', testMatch: ['<rootDir>/e2e/{local,charts}/**/*.test.ts'] },
   ],

@@ -3,11 +3,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const SEGMENT_HEAD_BYTES = 40;
-const FRAME_HEAD_BYTES = 24;
+export const FRAME_HEAD_BYTES = 24;
 
 export interface Frame {
   readonly path: string;
+  /** In its file, and in the whole log. */
   readonly offset: number;
+  readonly position: number;
   readonly syncedTo: number;
   readonly payload: Buffer;
 }
@@ -19,10 +21,17 @@ export async function framesOf(coordinatorFolder: string): Promise<readonly Fram
   for (const name of (await readdir(folder)).filter((each) => each.endsWith('.log')).sort()) {
     const path = join(folder, name);
     const bytes = await readFile(path);
+    const base = Number(bytes.readBigUInt64LE(16));
     for (let at = SEGMENT_HEAD_BYTES; at + FRAME_HEAD_BYTES <= bytes.length; ) {
       const end = at + 8 + bytes.readUInt32LE(at + 4);
       const syncedTo = Number(bytes.readBigUInt64LE(at + 16));
-      frames.push({ path, offset: at, syncedTo, payload: bytes.subarray(at + 24, end) });
+      frames.push({
+        path,
+        offset: at,
+        position: base + at,
+        syncedTo,
+        payload: bytes.subarray(at + 24, end),
+      });
       at = end;
     }
   }

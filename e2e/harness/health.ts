@@ -1,15 +1,23 @@
 /** What a cluster at rest looks like from outside, told by the metrics of its processes. */
-import { type Cluster, httpUrl, type ProcessRow } from './cluster.ts';
+import { httpUrl, type ProcessRow } from './cluster.ts';
 import { scrape } from './scrape.ts';
 import { waitFor } from './wait-for.ts';
 
 const CALM_TIMEOUT_MS = 20_000;
 
-export const volumesOf = (cluster: Cluster): readonly ProcessRow[] =>
+/** What is asked of a cluster here. */
+interface Observed {
+  readonly rows: readonly ProcessRow[];
+  /** HTTP addresses of the coordinators. */
+  readonly urls: readonly string[];
+  ready(): Promise<void>;
+}
+
+export const volumesOf = (cluster: Observed): readonly ProcessRow[] =>
   cluster.rows.filter(({ role }) => role === 'volume');
 
 /** Waits until every coordinator sees all volumes, and no key lacks a copy. */
-export async function calm(cluster: Cluster): Promise<void> {
+export async function calm(cluster: Observed): Promise<void> {
   await cluster.ready();
   for (const url of cluster.urls) {
     await waitFor(`${url} sees everything well`, CALM_TIMEOUT_MS, async () => {
@@ -26,7 +34,7 @@ export async function calm(cluster: Cluster): Promise<void> {
 export type Held = Readonly<Record<'open' | 'staged' | 'live', number>>;
 
 /** What each volume holds. */
-export async function holdings(cluster: Cluster): Promise<readonly Held[]> {
+export async function holdings(cluster: Observed): Promise<readonly Held[]> {
   const samples = await Promise.all(volumesOf(cluster).map(({ http }) => scrape(httpUrl(http))));
   return samples.map((of) => {
     const bytes = (state: string): number => of.get(`minikv_volume_${state}_bytes`) ?? Number.NaN;
@@ -35,7 +43,7 @@ export async function holdings(cluster: Cluster): Promise<readonly Held[]> {
 }
 
 /** Waits until no volume holds a copy that nobody has decided on; tells which do where that never comes. */
-export async function allDecided(cluster: Cluster, timeoutMs: number): Promise<void> {
+export async function allDecided(cluster: Observed, timeoutMs: number): Promise<void> {
   await untilNone('copies without a decision', timeoutMs, async () => {
     const found: string[] = [];
     for (const { name, http } of volumesOf(cluster)) {
@@ -52,7 +60,7 @@ export async function allDecided(cluster: Cluster, timeoutMs: number): Promise<v
  * Waits until volumes hold exactly what records name: nothing undecided, and on every one of as many
  * volumes as there are copies all values. Replaced values count until their grace is over.
  */
-export async function nothingIsLeft(cluster: Cluster, timeoutMs: number): Promise<void> {
+export async function nothingIsLeft(cluster: Observed, timeoutMs: number): Promise<void> {
   await allDecided(cluster, timeoutMs);
   await untilNone('bytes that no record names', timeoutMs, async () => {
     const state = await scrape(cluster.urls[0] ?? '');
