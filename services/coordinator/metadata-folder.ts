@@ -3,6 +3,7 @@
  * snapshot is built in a new folder and put in place by one rename of the pointer; folders that it
  * does not name are litter.
  */
+import { isUtf8 } from 'node:buffer';
 import { join } from 'node:path';
 import { textOf, utf8 } from '../common/bytes.ts';
 import { failpoint } from '../common/failpoint.ts';
@@ -106,8 +107,9 @@ async function readPointer(disk: Disk, path: string): Promise<number | 'absent' 
   if (!(await disk.exists(path))) return 'absent';
   const file = await disk.open(path, 'read');
   try {
-    const name = textOf(await file.read(0, POINTER_BYTES_MAX)).trim();
-    const match = NAME.exec(name);
+    const bytes = await file.read(0, POINTER_BYTES_MAX);
+    // A flipped bit may leave bytes that are no text at all.
+    const match = isUtf8(bytes) ? NAME.exec(textOf(bytes).trim()) : null;
     return match === null ? 'damaged' : Number(match[1]);
   } finally {
     await file.close();

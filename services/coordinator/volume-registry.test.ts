@@ -136,6 +136,17 @@ describe('registration', () => {
     });
   });
 
+  test('a number that no disk has is refused, and is not taken for another disk', async () => {
+    const { clock, join, metadata, service } = setUp();
+    const owner = await join('v1');
+    const liar = new Volume(service, 'v1');
+    liar.disk = owner.disk + 2 ** 32;
+    liar.hello();
+    expect(() => liar.register(2)).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    await clock.flush();
+    expect(metadata.disk(diskId(owner.disk))?.session).toBe(owner.session);
+  });
+
   test('a retry with the same nonce gets the same session', async () => {
     const { clock, join } = setUp();
     const volume = await join('v1');

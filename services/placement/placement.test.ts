@@ -89,6 +89,27 @@ describe('replicas', () => {
     );
   });
 
+  test('a volume that comes moves at most one copy of a shard, and only to itself', () => {
+    fc.assert(
+      fc.property(
+        arbitraryShard,
+        arbitraryDisks,
+        fc.integer({ min: 1, max: 5 }),
+        (shard, all, count) => {
+          // One zone, so that no other rule moves anything.
+          const disks = all.map((disk) => ({ ...disk, zone: 'a' }));
+          const [newcomer, ...known] = disks;
+          const before = chooseReplicas(shard, known, count).replicas;
+          const after = chooseReplicas(shard, disks, count).replicas;
+          const gained = after.filter((disk) => !before.includes(disk));
+          const expected = after.includes(newcomer!) ? [newcomer] : [];
+          if (newcomer !== undefined) expect(gained).toEqual(expected);
+          expect(before.filter((disk) => !after.includes(disk)).length).toBeLessThanOrEqual(1);
+        },
+      ),
+    );
+  });
+
   test('an empty zone is a zone of its own', () => {
     const disks = [1, 2, 3].map((n) => ({ disk: diskId(n), zone: '', capacityBytes: 1 }));
     expect(new Set(disks.map(zoneOf)).size).toBe(3);

@@ -31,6 +31,19 @@ describe('quorumValue', () => {
     );
   });
 
+  test('is the highest value of all that a majority has, for every cluster of up to five', () => {
+    const all = (count: number): number[][] =>
+      count === 0 ? [[]] : all(count - 1).flatMap((rest) => [0, 1, 2, 3].map((n) => [...rest, n]));
+    for (let voters = 1; voters <= 5; voters += 1) {
+      for (const reached of all(voters)) {
+        const isReached = (value: number): boolean =>
+          reached.filter((each) => each >= value).length * 2 > voters;
+        const highest = Math.max(...[0, 1, 2, 3].filter(isReached));
+        expect([reached, quorumValue([...reached])]).toEqual([reached, highest]);
+      }
+    }
+  });
+
   test('one voter that advances never lowers it', () => {
     fc.assert(
       fc.property(values, fc.nat(), fc.nat(100), (reached, pick, more) => {

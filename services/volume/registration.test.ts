@@ -447,4 +447,14 @@ describe('questions', () => {
       [COPY, 'LATER'],
     ]);
   });
+
+  test('an id of another length closes the stream and stops nothing', async () => {
+    const world = new World();
+    await world.connect('a:1');
+    const answers = [{ copyId: Buffer.alloc(3), verdict: 2 }];
+    expect(() =>
+      world.link('a:1').deliver({ body: { $case: 'answers', value: { answers } } }),
+    ).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(world.answers).toEqual([]);
+  });
 });

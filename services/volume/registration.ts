@@ -39,6 +39,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { Verdict } from './asker.ts';
 
 const REGISTER_TIMEOUT_MS = 2 * SECOND_MS;
+const ID_BYTES = 16;
 const VERDICTS: readonly (Verdict | undefined)[] = [undefined, 'KEEP', 'DROP', 'LATER'];
 /** Refusals that asking again cannot mend. */
 const FINAL_REFUSALS = new Set([
@@ -244,6 +245,7 @@ export class Registration {
     };
   }
 
+  /** @throws KvError, which closes the stream. */
   #take(stream: Stream, frame: CoordinatorFrame): void {
     const body = frame.body;
     if (body === undefined) return;
@@ -259,6 +261,7 @@ export class Registration {
         return;
       case 'answers':
         for (const { copyId: bytes, verdict } of body.value.answers) {
+          if (bytes.length !== ID_BYTES) throw new KvError('INVALID_ARGUMENT', 'no id of a copy');
           const answer = VERDICTS[verdict];
           if (answer !== undefined) this.#parts.answered(copyId(hexOf(bytes)), answer);
         }

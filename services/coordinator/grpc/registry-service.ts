@@ -49,6 +49,7 @@ export interface RegistryServiceComponents {
 
 const QUESTIONS_MAX = 4096;
 const ID_BYTES = 16;
+const DISK_MAX = 2 ** 32 - 1;
 const VERDICTS = { KEEP: 1, DROP: 2, LATER: 3 } as const satisfies Record<AskAnswer, number>;
 type Refusal = Extract<RegisterResult, { kind: 'refused' }>['why'];
 
@@ -218,12 +219,15 @@ class VolumeSession {
     this.#outgoing.send({ body: { $case: 'hello', value: helloTo(self, hello.from) } });
   }
 
+  /** @throws KvError, which closes the stream. */
   #register(request: RegisterRequest): void {
     const { consensus, metadata } = this.#components;
     if (metadata.cluster.clusterId === '') {
       this.#refuse('NOT_READY', 'the cluster is still being formed');
       return;
     }
+    // A command has 32 bits for it: a larger number would be another disk's.
+    if (request.disk > DISK_MAX) throw new KvError('INVALID_ARGUMENT', 'no disk has such a number');
     const { nonce, boots, clean, capacityBytes } = request;
     this.#awaitedNonce = nonce;
     this.#askedDisk = diskId(request.disk);
