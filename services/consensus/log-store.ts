@@ -44,7 +44,7 @@ export interface LogStoreOptions {
   /** An earlier life may have voted: a log and vote file that are not there are lost, not new. */
   readonly isMember: boolean;
   /** Bytes after which a new segment begins; default 16 MiB. */
-  readonly segmentBytes?: number;
+  readonly segmentBytes?: number | undefined;
 }
 
 export class LogStore implements RaftLog {

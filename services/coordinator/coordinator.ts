@@ -49,6 +49,8 @@ export interface CoordinatorParts {
   readonly onFatal: (error: Error) => void;
   /** Entries kept in the log behind the flushed state; a simulation keeps few, so that snapshots are sent. */
   readonly slackEntries?: number;
+  /** Bytes after which the log begins another segment; a simulation has small ones, so that some are cut. */
+  readonly logSegmentBytes?: number;
 }
 
 /** The options that may change while the process runs. */

@@ -71,6 +71,7 @@ export interface MemberParts {
   readonly introduce: () => Introduction;
   readonly onFatal: (error: Error) => void;
   readonly slackEntries?: number;
+  readonly logSegmentBytes?: number;
 }
 
 /** What the open log and state of a folder give. */
@@ -118,7 +119,11 @@ export class Member {
     const metrics = consensusMetrics(parts.metrics);
     const log = await LogStore.open(
       { disk, clock, random, logger, metrics },
-      { path: `${folder.path}/raft`, isMember: folder.directoryState() === 'member' },
+      {
+        path: `${folder.path}/raft`,
+        isMember: folder.directoryState() === 'member',
+        segmentBytes: parts.logSegmentBytes,
+      },
     );
     if (folder.damagedSlots > 0) reportLogDamage({ logger, metrics }, 'identity_slot', {});
     const metadata = await ReplicatedMetadata.open(

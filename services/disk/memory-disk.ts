@@ -65,6 +65,21 @@ export class MemoryDisk implements Disk {
     this.#syncGate = null;
   }
 
+  /** The disk as it stands now; the answer puts it back, while no process is on it. */
+  image(): () => void {
+    const folders = [...this.#folders];
+    const files = [...this.#names].map(([path, file]) => [path, file.copy()] as const);
+    return () => {
+      this.wipe();
+      for (const folder of folders) this.#folders.add(folder);
+      for (const [path, file] of files) {
+        const restored = file.copy();
+        this.#names.set(path, restored);
+        this.#durableNames.set(path, restored);
+      }
+    };
+  }
+
   /** Nothing is left, as on a new disk. */
   wipe(): void {
     this.endProcess();

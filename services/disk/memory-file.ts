@@ -62,6 +62,14 @@ export class MemoryFile {
     this.#live = this.#durable.copy();
   }
 
+  /** As it stands now, on both planes. */
+  copy(): MemoryFile {
+    const copy = new MemoryFile();
+    copy.#live = this.#live.copy();
+    copy.#durable = this.#live.copy();
+    return copy;
+  }
+
   /** The end is gone from both planes. */
   cut(length: number): void {
     const change: Change = { kind: 'truncate', length: Math.min(length, this.size) };

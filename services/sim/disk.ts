@@ -44,6 +44,10 @@ export class HostDisk implements SimDisk {
     this.#disk.truncate(path, length);
   }
 
+  image(): () => void {
+    return this.#disk.image();
+  }
+
   wipe(): void {
     this.#disk.wipe();
   }

@@ -185,12 +185,13 @@ export class Host implements SimHost {
     const what = this.#what;
     if (what.role === 'coordinator') {
       const { options } = what;
-      const { slackEntries } = this.#world.options;
+      const { slackEntries, logSegmentBytes } = this.#world.options;
       return new Coordinator(
         {
           ...parts,
           startHttp: front.startHttp,
           ...(slackEntries === undefined ? {} : { slackEntries }),
+          ...(logSegmentBytes === undefined ? {} : { logSegmentBytes }),
         },
         { options, pendingRestart },
       );

@@ -7,7 +7,9 @@ import type {
   MutationResult,
   ReadContext,
 } from '../coordinator/gateway.ts';
+import type { Condition } from '../metadata/commands.ts';
 import { createCluster } from './cluster.ts';
+import { ConnectionLost } from './lost.ts';
 import type { SimCluster, SimHost, SimOptions } from './types.ts';
 
 /** Long enough for anything but a fault that nobody mends. */
@@ -71,11 +73,15 @@ export class SimClient {
   }
 
   /** As `put`, and does not drive. */
-  beginPut(key: string, value: string): Promise<MutationResult> {
+  async beginPut(
+    key: string,
+    value: string,
+    condition: Condition | null = null,
+  ): Promise<MutationResult> {
     const bytes = utf8(value);
     const request = {
       key: utf8(key),
-      condition: null,
+      condition,
       headers: [],
       declaredBytes: bytes.length,
       body: piecesOf(bytes),
@@ -110,7 +116,7 @@ export class SimClient {
 
   get #gateway(): Gateway {
     const { gateway, name } = this.#host;
-    if (gateway === null) throw new Error(`${name} does not serve`);
+    if (gateway === null) throw new ConnectionLost(`${name} does not serve`);
     return gateway;
   }
 }

@@ -21,6 +21,8 @@ export interface SimOptions {
   readonly volumeOptions?: object;
   /** Entries that coordinators keep in their logs behind the flushed state. */
   readonly slackEntries?: number;
+  /** Bytes of one segment of their logs. */
+  readonly logSegmentBytes?: number;
   /** What a process writes to its log. */
   readonly onLog?: (host: string, message: string, fields: LogFields) => void;
   /** What a process adds to a counter of its metrics. */
@@ -83,6 +85,8 @@ export interface SimDisk {
   fill(freeBytes: number): void;
   flipBit(path: string, offset: number, bit?: number): void;
   truncate(path: string, length: number): void;
+  /** The disk as it stands now; the answer puts it back, while the host is down. */
+  image(): () => void;
   wipe(): void;
   files(): readonly { readonly path: string; readonly sizeBytes: number }[];
 }
