@@ -367,7 +367,7 @@ describe('a follower', () => {
     lastIndex: logIndex(2),
   });
 
-  test('answers neither a vote nor an append before what it promises is on disk', async () => {
+  test('S1: answers neither a vote nor an append before what it promises is on disk', async () => {
     const world = new World();
     const { log } = await world.start(2);
     const heard: Message[] = [];

@@ -91,7 +91,7 @@ describe('LogStore', () => {
     expect(texts(await open(disk))).toEqual(['e1', 'e2', 'new']);
   });
 
-  test('cuts a torn tail, keeps it aside and goes on', async () => {
+  test('S9: cuts a torn tail, keeps it aside and goes on', async () => {
     const disk = new MemoryDisk();
     const store = await open(disk);
     await store.write([write(entries(1, 3, 1))]);
@@ -296,7 +296,7 @@ describe('LogStore after faults', () => {
     expect((await open(disk)).recovering).toBe(true);
   });
 
-  test('a segment lost from the front is a loss', async () => {
+  test('R24: a segment lost from the front is a loss', async () => {
     const disk = new MemoryDisk();
     const store = await open(disk, 400);
     for (let i = 1; i <= 40; i += 1) await store.write([write([entry(i, 1)])]);
@@ -342,7 +342,7 @@ describe('LogStore after faults', () => {
     }
   });
 
-  test('a member whose folder is gone has no identity; a new node has merely not voted yet', async () => {
+  test('R27: a member whose folder is gone has no identity; a new node has merely not voted yet', async () => {
     const disk = new MemoryDisk();
     await twoWrites(disk);
     await disk.removeFolder(FOLDER);

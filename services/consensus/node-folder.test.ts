@@ -29,7 +29,7 @@ describe('NodeFolder', () => {
     await second.close();
   });
 
-  test('a boot id never comes back, whichever slot decays', async () => {
+  test('R27: a boot id never comes back, whichever slot decays', async () => {
     for (const at of [20, 16_384 + 20]) {
       const disk = new MemoryDisk();
       for (let boot = 1; boot <= 4; boot += 1) {

@@ -145,7 +145,7 @@ async function worldWith(count: number, slackEntries?: number): Promise<World> {
 const expected = (count: number): string[] => Array.from({ length: count }, (_, i) => `w${i}`);
 
 describe('a cluster after restarts', () => {
-  test('all crash at once and nothing acknowledged is lost, whatever the disks kept', async () => {
+  test('S1: all crash at once and nothing acknowledged is lost, whatever the disks kept', async () => {
     for (let seed = 1; seed <= 5; seed += 1) {
       const world = await worldWith(10);
       if (seed % 2 === 0) await world.flushAll();
@@ -163,7 +163,7 @@ describe('a cluster after restarts', () => {
     }
   });
 
-  test('a node keeps its term and vote', async () => {
+  test('S1: a node keeps its term and vote', async () => {
     const world = await worldWith(1);
     const before = world.lives.get(2)!.driver.status();
     world.crash(2);
@@ -236,7 +236,7 @@ describe('a cluster after restarts', () => {
     expect(world.fatal).toEqual([]);
   });
 
-  test('a crash between an installed snapshot and the restart of the log is finished at open', async () => {
+  test('R22: a crash between an installed snapshot and the restart of the log is finished at open', async () => {
     const world = await worldWith(3, 5);
     const leader = await world.leader();
     const victim = world.followers(leader)[0]!;
@@ -254,7 +254,7 @@ describe('a cluster after restarts', () => {
   });
 
   test.each(['while it is installed', 'after the log was restarted'])(
-    'a vote given during an install is remembered after a crash %s',
+    'R22: a vote given during an install is remembered after a crash %s',
     async (when) => {
       const world = await worldWith(3, 5);
       const leader = await world.leader();

@@ -245,7 +245,7 @@ describe('every interleaving of three nodes', () => {
     expect(worldCount).toBeGreaterThan(5000);
   });
 
-  test('a member that lost its folder takes no identity again where another has voted', () => {
+  test('R27: a member that lost its folder takes no identity again where another has voted', () => {
     let wipedCount = 0;
     explore({ crashes: 0, wipes: 1 }, ({ nodes }) => {
       for (const node of nodes.filter(({ wasMember }) => wasMember)) {

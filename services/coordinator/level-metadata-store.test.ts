@@ -13,6 +13,7 @@ import { removeTempDirs, tempDir } from '../testing/temp-dir.ts';
 import type { FlushMeta } from './flush-chain.ts';
 import { LevelMetadataStore } from './level-metadata-store.ts';
 import { openLevelTable } from './level-table.ts';
+import type { OpenTable } from './table.ts';
 
 const quiet = { openTable: openLevelTable, onFatal: () => undefined };
 
@@ -148,6 +149,36 @@ describe('after a crash', () => {
     expect(again.meta).toEqual(metaAt(5));
     expect(textOf(again.store.get(key('a')) ?? new Uint8Array(0))).toBe('1');
     await again.store.close();
+  });
+
+  test('R31: that comes between any two batches finds rows and index of one flush', async () => {
+    const folder = await tempDir();
+    const images: string[] = [];
+    const openTable: OpenTable = async (path) => {
+      const table = await openLevelTable(path);
+      const batch = table.batch.bind(table);
+      table.batch = async (operations, options) => {
+        await batch(operations, options);
+        const image = await tempDir();
+        await cp(path, image, { recursive: true });
+        images.push(image);
+      };
+      return table;
+    };
+    const result = await LevelMetadataStore.open({ openTable, onFatal: () => undefined }, folder);
+    if (result.kind === 'void') throw new Error(result.why);
+    for (let index = 1; index <= 3; index += 1) {
+      result.store.put(key('a'), utf8(String(index)));
+      await flush(result.store, index);
+    }
+    await result.store.close();
+    expect(images.length).toBeGreaterThanOrEqual(3);
+    for (const image of images) {
+      const { store, meta } = await opened(image);
+      const row = textOf(store.get(key('a')) ?? new Uint8Array(0));
+      expect(row).toBe(String(meta?.point.index));
+      await store.close();
+    }
   });
 
   test('an empty folder is an empty store', async () => {

@@ -93,7 +93,7 @@ describe('applying and flushing', () => {
     await again.close();
   });
 
-  test('never flushes ahead of the own log, yet is not starved by it', async () => {
+  test('R31: never flushes ahead of the own log, yet is not starved by it', async () => {
     const { b, machine } = await openBench();
     b.put('k', 1);
     const index = b.world.index;

@@ -201,7 +201,7 @@ describe('a large value', () => {
 });
 
 describe('a lookup', () => {
-  test('waits for a barrier unless stale is asked for', async () => {
+  test('R17: waits for a barrier unless stale is asked for', async () => {
     const world = await holding(small);
     world.consensus.isCutOff = true;
     expect(await world.code(world.gateway.find(key, world.reading()))).toBe('NO_LEADER');

@@ -400,7 +400,7 @@ describe('after the proposal', () => {
     expect((await world.done(put, 200)).results[0]?.effect).toBe('created');
   });
 
-  test('the deadline: 504 with the txn id, no further proposal, nothing discarded; a late outcome finalizes', async () => {
+  test('S8: the deadline: 504 with the txn id, no further proposal, nothing discarded; a late outcome finalizes', async () => {
     const world = new CoordinatorWorld();
     world.consensus.mode = 'hold';
     const put = world.put('k', small);

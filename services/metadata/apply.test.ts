@@ -58,7 +58,7 @@ describe('Commit', () => {
     });
   });
 
-  test('repeats its first outcome over an intervening put and delete, changing nothing', () => {
+  test('R29: repeats its first outcome over an intervening put and delete, changing nothing', () => {
     const w = world();
     const first = w.commit([w.put({ blob: 1 })]);
     const answered = w.apply(first);
@@ -463,7 +463,7 @@ describe('Advance', () => {
     expect(w.state.marks).toMatchObject({ fence: w.index, reclaim: w.index });
   });
 
-  test('time rises by at most one step', () => {
+  test('R30: time rises by at most one step', () => {
     const w = world();
     w.advance({ timeMs: 5000 });
     w.advance({ timeMs: 5000 + 2 * TIME_STEP_MS_MAX });

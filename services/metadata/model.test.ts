@@ -237,7 +237,7 @@ describe('random histories', () => {
     );
   });
 
-  test('go on alike after the state was written down and loaded at any point', () => {
+  test('R30: go on alike after the state was written down and loaded at any point', () => {
     fc.assert(
       fc.property(draws, fc.integer({ min: 1, max: 10 }), (history, every) => {
         const world = new MetadataWorld(OPTIONS);

@@ -306,7 +306,7 @@ describe('the journal', () => {
     await engine.close();
   });
 
-  test('syncs by the clock under interval and tells what is unsynced', async () => {
+  test('S14: syncs by the clock under interval and tells what is unsynced', async () => {
     const rig = new StorageRig({ fsync: { kind: 'interval', intervalMs: 200 } });
     const engine = await rig.open();
     const value = await rig.whole(engine, 1_000);

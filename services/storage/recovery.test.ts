@@ -35,7 +35,7 @@ function recordsOf(bytes: Uint8Array): { offset: number; kind: number; bytes: nu
 }
 
 describe('a crash', () => {
-  test('keeps all that was acknowledged, with and without a snapshot', async () => {
+  test('S14: keeps all that was acknowledged, with and without a snapshot', async () => {
     for (const stopFirst of [true, false]) {
       const rig = new StorageRig({ segmentBytes: 8192 });
       let engine = await rig.open();
@@ -58,7 +58,7 @@ describe('a crash', () => {
     }
   });
 
-  test('after which writing goes on behind the cut tail (no write after a bad record)', async () => {
+  test('S9: after which writing goes on behind the cut tail (no write after a bad record)', async () => {
     const rig = new StorageRig();
     let engine = await rig.open();
     const kept = await rig.whole(engine, 500);
@@ -77,7 +77,7 @@ describe('a crash', () => {
     await engine.close();
   });
 
-  test('replays puts after the last snapshot into index and filter alike', async () => {
+  test('S10: replays puts after the last snapshot into index and filter alike', async () => {
     const rig = new StorageRig();
     let engine = await rig.open();
     await rig.whole(engine, 10);
@@ -91,7 +91,7 @@ describe('a crash', () => {
     await engine.close();
   });
 
-  test('does not bring back what was dropped when the snapshot is missing', async () => {
+  test('S11: does not bring back what was dropped when the snapshot is missing', async () => {
     const rig = new StorageRig({ segmentBytes: 4096 });
     let engine = await rig.open();
     const values: Value[] = [];
@@ -239,7 +239,7 @@ describe('a flipped bit', () => {
   };
 
   test.each(['chunk', 'end', 'whole', 'commit', 'drop'] as const)(
-    'in a %s record is found, quarantined and cuts nothing off',
+    'S13: in a %s record is found, quarantined and cuts nothing off',
     async (kind) => {
       for (const sealed of [false, true]) {
         for (const inData of kind === 'chunk' || kind === 'whole' ? [false, true] : [false]) {
@@ -344,7 +344,7 @@ describe('a flipped bit', () => {
     await engine.close();
   });
 
-  test('anywhere in the snapshot throws it away', async () => {
+  test('S14: anywhere in the snapshot throws it away', async () => {
     const rig = new StorageRig();
     let engine = await rig.open();
     const value = await rig.whole(engine, 100);

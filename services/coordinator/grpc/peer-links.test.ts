@@ -313,7 +313,7 @@ describe('peer links', () => {
     ['under another name', { name: 'coord-7' }, 'WRONG_NODE'],
     ['of a volume', { role: 'volume' }, 'WRONG_NODE'],
     ['of another protocol', { protocol: 2 }, 'PRECONDITION_FAILED'],
-  ])('a hello %s is refused and counted', async (_, change, code) => {
+  ])('R28: a hello %s is refused and counted', async (_, change, code) => {
     const names: Names = new Map();
     const a = await start(names, { ordinal: 0 });
     const b = await start(names, { ordinal: 1 });
@@ -325,7 +325,7 @@ describe('peer links', () => {
     expect(a.inbox.waiting).toEqual([]);
   });
 
-  test('a bad message closes its stream and never reaches the core', async () => {
+  test('R28: a bad message closes its stream and never reaches the core', async () => {
     const names: Names = new Map();
     const a = await start(names, { ordinal: 0 });
     const b = await start(names, { ordinal: 1 });

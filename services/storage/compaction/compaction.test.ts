@@ -147,7 +147,7 @@ test('what was dropped and compacted away does not come back from an older snaps
   await engine.close();
 });
 
-test('power cut at every step leaves the old volume or the new one', async () => {
+test('S12: power cut at every step leaves the old volume or the new one', async () => {
   const story = async (cutAt: number, seed: number) => {
     const snapshotRecordsMin = seed % 3 === 0 ? 1 : 65_536;
     const rig = new StorageRig({ segmentBytes: 4096, snapshotRecordsMin }, seed);
@@ -254,7 +254,7 @@ test('a crash before the old files are gone ends with them gone', async () => {
   await engine.close();
 });
 
-test('a drop record outlives what it drops, and then goes too', async () => {
+test('S11: a drop record outlives what it drops, and then goes too', async () => {
   const rig = new StorageRig({ segmentBytes: 4096 });
   let engine = await rig.open();
   const first = await rig.whole(engine, 900);
@@ -302,7 +302,7 @@ test('running reads keep their bytes', async () => {
 test.each([
   ['value', 300],
   ['head', 20],
-])('a bad bit in the %s of a live record stops the move: kept and told', async (_, at) => {
+])('S12: a bad bit in the %s of a live record stops the move: kept and told', async (_, at) => {
   const rig = new StorageRig({ segmentBytes: 4096 });
   let engine = await rig.open();
   const [bad, good, dead] = [

@@ -151,7 +151,7 @@ describe('the state of a copy', () => {
     };
   };
 
-  test('is the maximum of its records in any order and with any repeats', () => {
+  test('S11: is the maximum of its records in any order and with any repeats', () => {
     for (const count of [3, 4, 5]) {
       const some = records.slice(0, count);
       const expected = summaryOf(some);

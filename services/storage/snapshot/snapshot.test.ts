@@ -74,7 +74,7 @@ test('goes on growing after it was read, and leaves what was frozen alone', asyn
   expect(wordsOf(freezeCatalog(again.catalog, true)).equals(before)).toBe(false);
 });
 
-test('a flipped bit in any window, and any other length, is damage', async () => {
+test('S14: a flipped bit in any window, and any other length, is damage', async () => {
   const flips = [0, 12, 60, 64, MIB - 1, MIB, 2 * MIB, sound.length - 1];
   for (const at of flips) {
     const damaged = Buffer.from(sound);

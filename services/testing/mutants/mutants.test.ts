@@ -10,6 +10,7 @@ import ts from 'typescript';
 import { BUGS } from './bugs.ts';
 import { MUTANTS } from './catalogue.ts';
 import { type Mutant, mutate, ROOT } from './mutant.ts';
+import { REPORT_FILE, rowsOf } from './report.ts';
 
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 
@@ -50,6 +51,34 @@ describe('every mutant', () => {
     expect(mutate(mutant('b'), 'b.ts', 'abc')).toBe('abc');
     expect(() => mutate(mutant('d'), 'a.ts', 'abc')).toThrow('0 times');
     expect(() => mutate(mutant('b'), 'a.ts', 'abcb')).toThrow('2 times');
+  });
+});
+
+describe('the catalogue', () => {
+  test.each([...BUGS])('%s has a mutant, or says why it has none', (bug, { notApplicable }) => {
+    const count = MUTANTS.filter(({ bugs }) => bugs.includes(bug)).length;
+    expect(count > 0).toBe(notApplicable === undefined);
+  });
+
+  test('is R1 to R40 and S1 to S14', () => {
+    const ids = (letter: string, count: number): string[] =>
+      Array.from({ length: count }, (_, i) => `${letter}${i + 1}`);
+    expect([...BUGS.keys()]).toEqual([...ids('R', 40), ...ids('S', 14)]);
+  });
+
+  test(`stands in ${REPORT_FILE} as it is now, and nothing in it escaped`, () => {
+    const rows = rowsOf(read(REPORT_FILE));
+    const wanted = [...BUGS].flatMap(([bug, { title, notApplicable }]) => {
+      if (notApplicable !== undefined) return [[bug, title, '-', notApplicable]];
+      const mutants = MUTANTS.filter(({ bugs }) => bugs.includes(bug));
+      return mutants.map(({ id, title: what }) => [bug, title, `${id}: ${what}`]);
+    });
+    expect(rows.map((row, i) => row.slice(0, wanted[i]?.length))).toEqual(wanted);
+    for (const [, , mutant, caughtBy] of rows) {
+      expect([mutant, caughtBy]).not.toContain('ESCAPED');
+      expect([mutant, caughtBy]).not.toContain('VOID');
+      expect(caughtBy).not.toBe('');
+    }
   });
 });
 
