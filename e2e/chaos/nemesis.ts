@@ -8,7 +8,7 @@ import { waitFor } from '../harness/wait-for.ts';
 import { decay, endBefore } from './decay.ts';
 import type { Trouble } from './link-proxy.ts';
 import { CLIENTS, type Cut, cutsBetween, type Network, others } from './network.ts';
-import type { Fault } from './schedule.ts';
+import { COORDINATORS, type Fault } from './schedule.ts';
 import type { Site } from './site.ts';
 
 /** A fault as it came to pass. */
@@ -105,6 +105,8 @@ export class Nemesis {
       case 'one-way':
       case 'client-cut':
         return this.#cut(fault, cutsOf(fault));
+      case 'leader-apart':
+        return this.#partLeader(fault);
       case 'slow':
       case 'reset':
       case 'half-open':
@@ -144,6 +146,14 @@ export class Nemesis {
     this.#cuts.delete(id);
     await this.#setLinks();
     return `${lengthMs} ms`;
+  }
+
+  async #partLeader(fault: Fault): Promise<string | null> {
+    const leader = await this.#site.leader();
+    if (leader === null) return null;
+    const peers = COORDINATORS.filter((name) => name !== leader);
+    const told = await this.#cut(fault, cutsBetween([leader], peers));
+    return `${leader}, ${told}`;
   }
 
   async #trouble({ id, lengthMs, draw }: Fault, trouble: Trouble): Promise<string> {

@@ -18,6 +18,7 @@ export const FAULT_KINDS = {
   'kill-all': 'SIGKILL of all six at once',
   pause: 'SIGSTOP for 0.1 to 10 s',
   partition: 'a part of the cluster and the rest hear nothing of each other',
+  'leader-apart': 'whoever leads is apart from the other coordinators; clients reach all',
   'one-way': 'one process is heard but hears nothing, or hears and is not heard',
   'client-cut': 'clients do not reach one coordinator, its peers do',
   slow: 'links to one process are slow and narrow',
@@ -131,6 +132,7 @@ const LENGTH_MS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   'kill-all': [0, 1500],
   pause: [100, 10_000],
   partition: [1000, 8000],
+  'leader-apart': [1000, 6000],
   'one-way': [1000, 8000],
   'client-cut': [1000, 8000],
   slow: [2000, 8000],
@@ -145,7 +147,15 @@ const LENGTH_MS: Readonly<Record<FaultKind, readonly [number, number]>> = {
 
 /** These leave no process of their own behind: they may befall one that suffers something else. */
 const LINKS: readonly FaultKind[] = [
-  ...(['partition', 'one-way', 'client-cut', 'slow', 'reset', 'half-open'] as const),
+  ...([
+    'partition',
+    'leader-apart',
+    'one-way',
+    'client-cut',
+    'slow',
+    'reset',
+    'half-open',
+  ] as const),
 ];
 
 class Burst {
@@ -197,6 +207,9 @@ class Burst {
         return this.#busy.size > 0 ? [] : ALL;
       case 'partition':
         return shuffled(ALL, random).slice(0, 1 + random.below(3));
+      case 'leader-apart':
+        // Who that is shows when it comes to pass.
+        return ['leader'];
       case 'client-cut':
         return [pick(COORDINATORS, random)];
       case 'one-way':

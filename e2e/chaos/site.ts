@@ -185,6 +185,16 @@ export class Site {
     return (await call(`${this.row(name).http}/health/ready`, {}, 1000)).status === 200;
   }
 
+  /** Who says that it leads; null where nobody does. */
+  async leader(): Promise<string | null> {
+    for (const { name, http, role } of this.rows) {
+      if (role !== 'coordinator') continue;
+      const { status, body } = await call(`${http}/admin/status`, {}, 1000);
+      if (status === 200 && body.includes('"is_leader":true')) return name;
+    }
+    return null;
+  }
+
   async ready(timeoutMs = 60_000): Promise<void> {
     for (const { name } of this.rows) {
       await waitFor(`${name} is ready`, timeoutMs, () => this.isReady(name));
