@@ -186,6 +186,20 @@ describe('staging refuses', () => {
     await engine.close();
   });
 
+  test('nothing any more once a full disk has room again, though nobody dares to stage', async () => {
+    const rig = new StorageRig({ reserveBytes: 10_000 });
+    rig.disk.fill(5_000);
+    const engine = await rig.open();
+    expect(engine.usage().freeBytes).toBe(0);
+    rig.disk.fill(50_000);
+    await rig.clock.advance(2_000);
+    // A coordinator stages nothing on a volume that says it is full: the volume must look by itself.
+    engine.usage();
+    await rig.clock.advance(1);
+    expect(engine.usage().freeBytes).toBeGreaterThan(30_000);
+    await engine.close();
+  });
+
   test('values beyond the given capacity', async () => {
     const rig = new StorageRig({ capacityBytes: 1_500 });
     const engine = await rig.open();

@@ -208,6 +208,7 @@ class SegmentEngine implements StorageEngine {
   usage(): EngineUsage {
     const { catalog, space, journal, damage } = this.#parts;
     const segments = catalog.segments.all();
+    space.refresh();
     return {
       copies: catalog.copyCount,
       liveBytes: catalog.valueBytes,

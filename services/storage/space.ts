@@ -49,6 +49,11 @@ export class Space {
     return Math.max(0, Math.min(onDisk, allowed));
   }
 
+  /** Whoever tells others of the free space asks for a fresh measure: a full volume is offered nothing to stage. */
+  refresh(): void {
+    this.#measureSoon();
+  }
+
   /** @throws KvError `NO_SPACE` when `bytes` more do not fit. */
   admit(bytes: number, valueBytes: number): void {
     this.#measureSoon();

@@ -1,0 +1,66 @@
+/**
+ * What an operator does in a run: declares the disk of a wiped volume gone once its successor is there, and
+ * asks for another leader now and then.
+ */
+import { NOBODY } from '../common/ids.ts';
+import type { Member } from '../coordinator/member.ts';
+import { encodeCommand } from '../metadata/command-codec.ts';
+import type { DiskRecord } from '../metadata/records.ts';
+import type { SimCluster } from './types.ts';
+
+const LOOK_EVERY_MS = 500;
+const TRANSFER_MS = 2000;
+
+/** The member that leads, as far as it knows itself; of several that think so the one of the newest term. */
+export function leaderOf(cluster: SimCluster): Member | null {
+  const leaders = cluster.coordinators.flatMap((host) => {
+    const member = host.isUp && !host.isPaused ? (host.coordinator?.member ?? null) : null;
+    return member?.consensus.status().role === 'leader' ? [member] : [];
+  });
+  const newest = leaders.toSorted((a, b) => b.consensus.status().term - a.consensus.status().term);
+  return newest[0] ?? null;
+}
+
+/** Disks that another one of the same volume has replaced. */
+export function replacedDisks(disks: readonly DiskRecord[]): readonly DiskRecord[] {
+  return disks.filter((disk) =>
+    disks.some((other) => other.volume === disk.volume && other.disk > disk.disk),
+  );
+}
+
+export class Operator {
+  readonly #cluster: SimCluster;
+
+  constructor(cluster: SimCluster) {
+    this.#cluster = cluster;
+  }
+
+  start(): void {
+    this.#cluster.after(LOOK_EVERY_MS, () => {
+      this.#declareGone();
+      this.start();
+    });
+  }
+
+  /** Answers whether leadership has moved. */
+  async transfer(): Promise<boolean> {
+    const leader = leaderOf(this.#cluster);
+    if (leader === null) return false;
+    try {
+      await leader.consensus.transferLeadership(NOBODY, TRANSFER_MS);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #declareGone(): void {
+    const leader = leaderOf(this.#cluster);
+    if (leader === null) return;
+    for (const { disk, state } of replacedDisks(leader.metadata.disks())) {
+      if (state === 'gone') continue;
+      const command = { kind: 'set-disk', disk, state: 'gone', zone: null } as const;
+      leader.consensus.propose(encodeCommand(command), () => undefined);
+    }
+  }
+}
