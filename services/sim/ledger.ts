@@ -141,7 +141,9 @@ export class Ledger {
     for (const [host, count] of named) {
       const undecided = await this.#ask(host, (engine) => engine.list(null, 1000, ['staged']));
       if (undecided.length > 0) found.push(`${host.name} has ${undecided.length} staged`);
-      const held = engineOf(host).usage().copies;
+      // Repair would hide from the reader that a crash has cost a disk what it had synced.
+      const { copies: held, corruptRecords } = engineOf(host).usage();
+      if (corruptRecords > 0) found.push(`${host.name} has met damage`);
       if (held !== count) found.push(`${host.name} holds ${held} copies instead of ${count}`);
     }
     return found;
