@@ -1,6 +1,6 @@
 /**
- * Looks for the bytes behind the records: no copy that a record names may have been dropped, and none may be
- * absent on a volume that never lost any. What changes while it is looked at is left for the next look.
+ * Looks for the bytes behind the records: no copy that a record names may have been dropped, or be absent, on
+ * a volume that never lost any. What changes while it is looked at is left for the next look.
  */
 import { utf8 } from '../common/bytes.ts';
 import type { CopyId, DiskId } from '../common/ids.ts';
@@ -43,9 +43,10 @@ export async function missingCopies(look: CopyLook): Promise<readonly string[]> 
       if (volume === undefined || volume.host.volume?.engine !== volume.engine) return [];
       const state = volume.states.get(named.copyId);
       const told = `${named.key} names copy ${named.copyId} on ${named.volume}`;
-      if (state === 'dropped') return [`${told}, where it was dropped`];
       const isThere = state !== undefined && PRESENT.has(state);
+      // What lost the end of a copy drops the rest of it at its next start.
       if (isThere || look.hasLost(volume.host)) return [];
+      if (state === 'dropped') return [`${told}, where it was dropped`];
       return [`${told}, which does not have it (${state ?? 'unknown'})`];
     });
 }
