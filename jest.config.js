@@ -12,6 +12,11 @@ const common = {
   },
 };
 
+/** Long suites of the simulator, which `npm run test:faults` runs beside `npm test`. */
+export const SIMULATED_FAULTS = ['crash-matrix', 'crash-stories', 'failpoints'].map(
+  (name) => `<rootDir>/services/sim/${name}.test.ts`,
+);
+
 /** `unit` stands beside the code; `local` starts real processes on loopback and helm. */
 export default {
   // A bound for tests that hang, not a measure: a busy machine may be slow.
@@ -22,7 +27,10 @@ export default {
     {
       ...common,
       displayName: 'unit',
-      testMatch: ['<rootDir>/{services,operator,image,e2e/harness,e2e/chaos}/**/*.test.ts'],
+      testMatch: [
+        '<rootDir>/{services,operator,image,e2e/harness,e2e/chaos}/**/*.test.ts',
+        ...SIMULATED_FAULTS.map((path) => `!${path}`),
+      ],
     },
     { ...common, displayName: 'local', testMatch: ['<rootDir>/e2e/{local,charts}/**/*.test.ts'] },
   ],

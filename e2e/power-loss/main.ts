@@ -1,6 +1,6 @@
 /**
  * One story of power cuts, told as a line of JSON: `main.ts STORY`. It mounts and unmounts, so it runs
- * in a mount namespace of its own (`unshare`), started by local/power-loss.test.ts.
+ * in a mount namespace of its own (`unshare`), started by faults/power-loss.test.ts.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -67,7 +67,7 @@ export function planOf(seed: number, profile: Profile): SimPlan {
   const draw = Draw.of(seed, 'cluster');
   const coordinators = draw.pick([1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 7]);
   const volumes = draw.pick([1, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 9]);
-  const durationMs = draw.pick([4000, 6000, 8000, 8000, 12_000, 20_000]);
+  const durationMs = draw.pick([1500, 2500, 3000, 4000, 6000, 12_000]);
   return {
     seed,
     profile,
@@ -94,7 +94,7 @@ function drawCoordinatorOptions(draw: Draw, volumes: number): Partial<Coordinato
     replicas: Math.min(3, volumes),
     minReplicas: Math.min(2, volumes),
     blobCacheBytes: draw.pick([0, 0, 64 * KIB, 16 * MIB]),
-    fenceMs: draw.pick([1000, 2000, 5000]),
+    fenceMs: draw.pick([1000, 1500, 4000]),
     graceMs: draw.pick([500, 1500, 4000]),
     outcomesMax: draw.pick([20, 200, 100_000]),
     leaveWaitMs: draw.pick([0, 3000, 600_000]),
@@ -123,7 +123,7 @@ function drawWorkload(draw: Draw): WorkloadPlan {
   return {
     clients: draw.between(2, 8),
     hotKeys: draw.between(1, 4),
-    coldKeys: draw.pick([0, 10, 40, 150]),
+    coldKeys: draw.pick([0, 5, 20, 60]),
     heat: draw.pick([0.3, 0.7, 0.95]),
     mix: {
       put: often(),
@@ -141,7 +141,7 @@ function drawWorkload(draw: Draw): WorkloadPlan {
     valueBytesMax: draw.pick([300, 3000, 40_000, 400_000, 900_000]),
     idempotent: draw.pick([0, 0.2, 0.6]),
     vanishing: draw.pick([0, 0.02, 0.1]),
-    operationsMax: draw.pick([200, 400, 1000]),
+    operationsMax: draw.pick([60, 150, 400]),
   };
 }
 
