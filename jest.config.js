@@ -14,7 +14,7 @@ const common = {
 
 /** Long suites of the simulator, which `npm run test:faults` runs beside `npm test`. */
 export const SIMULATED_FAULTS = ['crash-matrix', 'crash-stories', 'failpoints'].map(
-  (name) => `<rootDir>/services/sim/${name}.test.ts`,
+  (name) => `**/services/sim/${name}.test.ts`,
 );
 
 /** `unit` stands beside the code; `local` starts real processes on loopback and helm. */

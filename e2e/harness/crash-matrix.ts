@@ -28,7 +28,7 @@ export interface Step {
   readonly seenAt: 'volume' | 'gateway' | 'leader' | 'follower';
 }
 
-/** The seven steps of docs/guarantees.md, in order. */
+/** The seven steps of a write, in order. */
 export const STEPS: readonly Step[] = [
   { name: 'before the stage sync', point: 'volume.written', seenAt: 'volume' },
   { name: 'after the stage sync and before the vote', point: 'volume.staged', seenAt: 'volume' },

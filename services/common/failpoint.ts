@@ -98,7 +98,7 @@ export const STORE_FAILPOINTS = {
 
 export type StoreFailpoint = keyof typeof STORE_FAILPOINTS;
 
-/** Between two steps of the operator that are not one; its page of procedures says what each must survive. */
+/** Between two steps of the operator that are not one. */
 export type OperatorFailpoint =
   | 'identity.minted'
   | 'identity.written'

@@ -195,7 +195,9 @@ export class Driver implements Consensus {
   }
 
   #receive(messages: readonly Message[]): void {
-    this.#step(() => messages.forEach((message) => this.#core.receive(message)));
+    this.#step(() => {
+      for (const message of messages) this.#core.receive(message);
+    });
   }
 
   #tick(): void {

@@ -1,5 +1,5 @@
 /**
- * One cell of the crash matrix of docs/guarantees.md: a write is under way, and exactly at the named step
+ * One cell of the crash matrix of docs/testing.md: a write is under way, and exactly at the named step
  * a process dies, a machine loses power or is cut off, or leadership moves. Whatever the client was told
  * must be so from then on, and the rest of the cluster goes on serving before anything is mended.
  */

@@ -1,5 +1,5 @@
 /**
- * Goal: docs/guarantees.md 3.9, all cells of it. Whoever is hit at whatever step of a write, no key is
+ * Goal: the crash matrix of docs/testing.md, all cells of it. Whoever is hit at whatever step of a write, no key is
  * changed halfway, the client was told nothing that is not so, the others serve on, and once the fence has
  * passed nothing staged is left and every copy that a record names is there.
  * Method: a simulated cluster for each cell; a failpoint strikes exactly at the step, over an old value,

@@ -1,5 +1,5 @@
 /**
- * The stories below the crash matrix of docs/guarantees.md 3.9: what is proposed twice, comes late, or
+ * The stories below the crash matrix of docs/testing.md: what is proposed twice, comes late, or
  * comes back from an earlier time must neither undo what came after it nor count what is lost.
  */
 import { afterEach, expect, test } from '@jest/globals';

@@ -49,7 +49,10 @@ export class Space {
     return Math.max(0, Math.min(onDisk, allowed));
   }
 
-  /** Whoever tells others of the free space asks for a fresh measure: a full volume is offered nothing to stage. */
+  /**
+   * Whoever tells others of the free space asks for a fresh measure: a full volume is offered nothing to
+   * stage.
+   */
   refresh(): void {
     this.#measureSoon();
   }

@@ -1,7 +1,8 @@
 /**
  * Ends or stops the operator of a story at a step of its work. Its pods are those of the chart, with their
  * rights; what is added is an image that has its failpoints, a preloaded module that hooks them, a shell that
- * starts the program again, a Lease that runs out within seconds, and a volume of both pods with the plan of what happens where.
+ * starts the program again, a Lease that runs out within seconds, and a volume of both pods with the plan of
+ * what happens where.
  */
 import type { OperatorFailpoint } from '../../../services/common/failpoint.ts';
 import { FAILPOINTS_IMAGE } from './image.ts';
