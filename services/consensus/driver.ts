@@ -6,7 +6,7 @@
 import { type Clock, sleep, type Timer } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
-import { type LogIndex, logIndex, NOBODY, type NodeId, term } from '../common/ids.ts';
+import { type LogIndex, NOBODY, type NodeId, term } from '../common/ids.ts';
 import { RaftCore } from '../raft/core.ts';
 import type { Message } from '../raft/messages.ts';
 import type {
@@ -195,9 +195,7 @@ export class Driver implements Consensus {
   }
 
   #receive(messages: readonly Message[]): void {
-    this.#step(() => {
-      for (const message of messages) this.#core.receive(message);
-    });
+    this.#step(() => messages.forEach((message) => this.#core.receive(message)));
   }
 
   #tick(): void {
@@ -408,6 +406,3 @@ export class Driver implements Consensus {
     this.#parts.onFatal(error);
   }
 }
-
-/** Index 0, for machines and logs that hold nothing yet. */
-export const NO_POINT: LogPoint = { index: logIndex(0), term: term(0) };

@@ -3,16 +3,13 @@
  * for nothing and is never published.
  */
 import { KvError } from '../common/errors.ts';
-import { logIndex, term } from '../common/ids.ts';
 import { MIB } from '../common/units.ts';
-import type { LogPoint } from '../raft/types.ts';
+import { type LogPoint, NO_POINT } from '../raft/types.ts';
 import type { FlushMeta } from './flush-chain.ts';
 import { LevelMetadataStore } from './level-metadata-store.ts';
 import { loadState, type OpenedContent } from './metadata-open.ts';
 import { readSnapshot } from './metadata-snapshot.ts';
 import type { OpenTable } from './table.ts';
-
-export const NO_POINT: LogPoint = { index: logIndex(0), term: term(0) };
 
 const INSTALL_BATCH_BYTES = MIB;
 const UNFINISHED: FlushMeta = { point: NO_POINT, digest: '', installed: true };

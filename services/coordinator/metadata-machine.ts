@@ -25,13 +25,13 @@ import type {
   TxnOutcome,
   ValueRecord,
 } from '../metadata/records.ts';
-import type { Entry, LogPoint } from '../raft/types.ts';
+import { type Entry, type LogPoint, NO_POINT } from '../raft/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { CounterMetric } from '../telemetry/metrics.ts';
 import type { FlushMeta } from './flush-chain.ts';
 import type { ListRequest, Page } from './gateway.ts';
 import { LevelMetadataStore } from './level-metadata-store.ts';
-import { buildContent, NO_POINT } from './metadata-build.ts';
+import { buildContent } from './metadata-build.ts';
 import { Flusher } from './metadata-flusher.ts';
 import { MetadataFolder } from './metadata-folder.ts';
 import { listPage } from './metadata-listing.ts';

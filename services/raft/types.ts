@@ -3,7 +3,7 @@
  * output. Clock, disk and network are the caller's; `Ready` says what it must do with them and in
  * which order.
  */
-import type { LogIndex, NodeId, Term } from '../common/ids.ts';
+import { type LogIndex, logIndex, type NodeId, type Term, term } from '../common/ids.ts';
 import type { Message } from './messages.ts';
 
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader';
@@ -27,6 +27,9 @@ export interface LogPoint {
   readonly index: LogIndex;
   readonly term: Term;
 }
+
+/** For machines and logs that hold nothing yet. */
+export const NO_POINT: LogPoint = { index: logIndex(0), term: term(0) };
 
 export interface RaftOptions {
   readonly self: NodeId;
