@@ -13,7 +13,7 @@ const common = {
 };
 
 /** Long suites of the simulator, which `npm run test:faults` runs beside `npm test`. */
-export const SIMULATED_FAULTS = ['crash-matrix', 'crash-stories', 'failpoints'].map(
+export const SIMULATED_FAULTS = ['crash-matrix', 'crash-stories', 'failpoints', 'model/model'].map(
   (name) => `**/services/sim/${name}.test.ts`,
 );
 

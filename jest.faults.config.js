@@ -3,8 +3,8 @@ import config, { SIMULATED_FAULTS } from './jest.config.js';
 const [first] = config.projects;
 
 /**
- * A death at every step of a write and at every failpoint, in virtual time; chaos, power loss and a release
- * without failpoints, on real processes. CI runs them beside `npm test`.
+ * A death at every step of a write and at every failpoint, and the protocol, every interleaving; chaos, deaths
+ * by SIGKILL, power loss and a release without failpoints on real processes. CI runs them beside `npm test`.
  */
 export default {
   ...first,

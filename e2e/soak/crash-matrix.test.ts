@@ -1,5 +1,5 @@
 /**
- * Goal and method as in e2e/local/crash-matrix.test.ts, and more of it: large values that are streamed, a
+ * Goal and method as in e2e/faults/crash-matrix.test.ts, and more of it: large values that are streamed, a
  * leader that dies under another gateway's write, and every single Finalize.
  */
 import { afterAll, beforeAll, describe, test } from '@jest/globals';
