@@ -46,6 +46,7 @@ const LOOK_EVERY = 8;
 export class Invariants {
   readonly #cluster: SimCluster;
   readonly #events: InvariantEvents;
+  /** The present life of each coordinator, or the last one while it is down. */
   readonly #lives = new Map<SimHost, Life>();
   /** Who led in a term. */
   readonly #leaders = new Map<number, SimHost>();
@@ -53,8 +54,6 @@ export class Invariants {
   readonly #results = new Map<number, string>();
   /** Digest of the whole state after an index, as first seen. */
   readonly #digests = new Map<number, string>();
-  /** Last known end of what each coordinator has durable, also while it is down. */
-  readonly #durable = new Map<SimHost, number>();
   #appliedMax = 0;
   #turns = 0;
   /** What production code calls back must not throw: it would take that for its own failure. */
@@ -96,9 +95,9 @@ export class Invariants {
   acknowledged(index: number): void {
     this.look();
     const { coordinators } = this.#cluster;
-    const holders = coordinators.filter((host) => (this.#durable.get(host) ?? 0) >= index);
+    const holders = coordinators.filter((host) => this.#durableOn(host) >= index);
     if (holders.length * 2 > coordinators.length) return;
-    const known = coordinators.map((host) => `${host.name}: ${this.#durable.get(host) ?? 0}`);
+    const known = coordinators.map((host) => `${host.name}: ${this.#durableOn(host)}`);
     this.#failure ??= new BrokenInvariant(
       `index ${index} was acknowledged, but is not durable on a majority (${known.join(', ')})`,
     );
@@ -149,7 +148,6 @@ export class Invariants {
     }
     const { flushed } = member.metadata;
     const durable = member.consensus.durableIndex;
-    this.#durable.set(host, durable);
     if (flushed.index > durable && !member.metadata.installed) {
       this.#broken(host, `has flushed ${flushed.index}, but its log is durable up to ${durable}`);
     }
@@ -159,6 +157,14 @@ export class Invariants {
     if (status.lastIndex - status.commit > UNCOMMITTED_ENTRIES_MAX) {
       this.#broken(host, `has ${status.lastIndex - status.commit} entries uncommitted`);
     }
+  }
+
+  /**
+   * As far as the log of a coordinator is durable. One that is down has what it had at its very end, and not
+   * only at the last look: it may have acknowledged an entry and died between two looks.
+   */
+  #durableOn(host: SimHost): number {
+    return this.#lives.get(host)?.member.consensus.durableIndex ?? 0;
   }
 
   #rises(host: SimHost, what: string, before: number, now: number): void {
