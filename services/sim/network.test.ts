@@ -195,6 +195,23 @@ describe('a connection', () => {
     await run(200);
     expect(idle).toBe(1);
   });
+
+  test('calls at every instant whose sum with the time allowed is rounded down', async () => {
+    const { scheduler, accepted, run, dial } = await pair();
+    dial();
+    await run(1 / 3);
+    await run();
+    let called = 0;
+    for (let i = 1; i <= 40; i += 1) {
+      only(accepted).socket.setTimeout(1000, () => {
+        called += 1;
+      });
+      const manyEvents = scheduler.eventCount + 100;
+      const endMs = scheduler.nowMs + 1000 + i / 7;
+      await scheduler.drive(endMs, () => scheduler.eventCount > manyEvents);
+      expect([called, scheduler.nowMs]).toEqual([i, endMs]);
+    }
+  });
 });
 
 describe('a name', () => {

@@ -30,7 +30,7 @@ export class WorkerPool {
   async run(job: Job): Promise<JobResult> {
     const worker = this.#idle.pop() ?? this.#fork();
     const result = await this.#ask(worker, job);
-    if (worker.connected) this.#idle.push(worker);
+    if (worker.connected && this.#all.has(worker)) this.#idle.push(worker);
     return result;
   }
 
@@ -71,6 +71,8 @@ export class WorkerPool {
       const timer = setTimeout(() => {
         worker.removeListener('exit', died);
         worker.kill('SIGKILL');
+        // It is still connected until it has died, and its next seed would seem to have killed it.
+        this.#all.delete(worker);
         failed(`it has not ended within ${this.#options.timeoutMs / 1000} s`);
       }, this.#options.timeoutMs);
       worker.once('exit', died);

@@ -187,10 +187,12 @@ export class SimSocket extends EventEmitter implements StreamSocket {
   }
 
   #watch(timeoutMs: number, fn: () => void): void {
-    const leftMs = this.#activeMs + timeoutMs - this.#scheduler.nowMs;
-    const timer = this.#scheduler.schedule(Math.max(0, leftMs), this.life, EVENT.timer, () => {
+    // An instant and not a difference: (since + timeout) - since may be less than the timeout for ever.
+    const atMs = this.#activeMs + timeoutMs;
+    const leftMs = Math.max(0, atMs - this.#scheduler.nowMs);
+    const timer = this.#scheduler.schedule(leftMs, this.life, EVENT.timer, () => {
       this.#idle = null;
-      if (this.#scheduler.nowMs - this.#activeMs >= timeoutMs) fn();
+      if (this.#scheduler.nowMs >= this.#activeMs + timeoutMs) fn();
       else this.#watch(timeoutMs, fn);
     });
     this.#idle = { timeoutMs, fn, timer };
