@@ -79,6 +79,7 @@ export const ERRORS = {
   STALE_SESSION: row(409, 9),
   OUT_OF_RANGE: row(416, 11),
   UNAVAILABLE: row(503, 14, true),
+  UNREADABLE: row(503, 14, true),
   /* A process that stops says one of these. */
   DISK_FAILED: row(500, 13),
   CORRUPT: row(500, 15),

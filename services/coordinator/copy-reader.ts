@@ -1,7 +1,8 @@
 /**
  * Reads pieces of one blob from whichever copy answers. An absent or bad copy is believed only after
  * the record was read again at a fresh barrier: if the blob is still the key's value the copy is
- * reported, if it is not then the caller starts over. Unavailable is never the same as absent.
+ * reported, if it is not then the caller starts over. Unavailable is never the same as absent. A copy
+ * that its disk refuses to read may be whole, and is reported only once another one can replace it.
  */
 import type { Clock } from '../common/clock.ts';
 import { asError, type ErrorCode, KvError } from '../common/errors.ts';
@@ -43,6 +44,8 @@ export class CopyReader {
   readonly #troubles = new Map<string, Trouble>();
   /** Copies that gave pieces. */
   readonly #served = new Map<string, Copy>();
+  /** Copies whose disks refused to read them, until another copy has given what they did not. */
+  readonly #refused = new Set<Copy>();
   /** One judgement a copy, shared by all pieces that found it absent or bad. */
   readonly #judgements = new Map<string, Promise<void>>();
 
@@ -108,6 +111,7 @@ export class CopyReader {
       const isWhole = sizeBytes === this.#record.size && data.length === length;
       if (isWhole && piece.isSound(data)) {
         this.#served.set(idOf(copy), copy);
+        this.#reportRefused(copy);
         return data;
       }
       await this.#bad(copy, 'CORRUPT');
@@ -124,9 +128,17 @@ export class CopyReader {
       await this.#bad(copy, code);
       return;
     }
-    // A full queue says nothing about the disk behind it.
-    if (code !== 'OVERLOADED') this.#components.directory.suspect(copy.disk);
+    if (code === 'UNREADABLE') this.#refused.add(copy);
+    // A full queue says nothing about the disk behind it, nor does one record about all.
+    else if (code !== 'OVERLOADED') this.#components.directory.suspect(copy.disk);
     this.#note(copy, 'unreachable', code);
+  }
+
+  /** `serving` was read, so what was refused before can be made anew; not from one in trouble itself. */
+  #reportRefused(serving: Copy): void {
+    if (this.#troubles.has(idOf(serving))) return;
+    for (const refused of this.#refused) this.#suspect(refused);
+    this.#refused.clear();
   }
 
   #bad(copy: Copy, code: ErrorCode): Promise<void> {

@@ -99,6 +99,24 @@ describe.each([
     expect(await world.code(world.get('k'))).toBe('REPLICAS_UNAVAILABLE');
   });
 
+  test('a copy that its disk refuses to read is not lost: 503, and nothing is suspected', async () => {
+    const world = await holding(value);
+    each(world, (volume) => {
+      copyOn(volume).isRefused = true;
+    });
+    expect(await world.code(world.get('k'))).toBe('REPLICAS_UNAVAILABLE');
+    expect(world.consensus.commandsOf('suspect')).toHaveLength(0);
+    expect(world.volumes.all().map(({ suspected }) => suspected)).toEqual([false, false, false]);
+  });
+
+  test('a copy that its disk refuses to read is made anew once another one has served', async () => {
+    const world = await holding(value);
+    for (const disk of [1, 2]) copyOn(world.volumes.at(disk)).isRefused = true;
+    const reported = () => new Set(world.consensus.commandsOf('suspect').map(({ disk }) => disk));
+    for (let i = 0; i < 8; i += 1) expect(await world.done(read(world))).toBe(digestOf(value));
+    expect(reported()).toEqual(new Set([1, 2]));
+  });
+
   test('absent copies are not believed without a fresh barrier', async () => {
     const world = await holding(value);
     const found = await world.done(world.gateway.find(key, world.reading()));

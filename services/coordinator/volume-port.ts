@@ -99,7 +99,10 @@ export interface VolumeClient {
     action: 'finalize' | 'discard' | 'drop',
     copyIds: readonly CopyId[],
   ): Promise<readonly boolean[]>;
-  /** @throws KvError `NOT_FOUND` (absent), `CORRUPT` (bad copy), `UNAVAILABLE`, `DEADLINE_EXCEEDED`. */
+  /**
+   * @throws KvError `NOT_FOUND` (absent), `CORRUPT` (bad copy), `UNREADABLE` (its disk refused),
+   * `UNAVAILABLE`, `DEADLINE_EXCEEDED`.
+   */
   fetch(
     disk: DiskId,
     copyId: CopyId,

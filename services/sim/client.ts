@@ -63,6 +63,7 @@ const NEVER: ReadonlySet<ErrorCode> = new Set([
   'NOT_FOUND',
   'ALREADY_EXISTS',
   'STALE_SESSION',
+  'UNREADABLE',
   'OUT_OF_RANGE',
   'CORRUPT',
   'LOCKED',

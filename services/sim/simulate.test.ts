@@ -77,6 +77,25 @@ describe('a simulated cluster', () => {
     expect(troubles).toEqual([]);
   });
 
+  it('does not call a value lost whose only disk has once refused to read it', async () => {
+    const one = {
+      volumes: 1,
+      coordinatorOptions: {
+        ...planOf(1, 'within').coordinatorOptions,
+        replicas: 1,
+        minReplicas: 1,
+        blobCacheBytes: 0,
+        fenceMs: 1000,
+        graceMs: 500,
+      },
+    };
+    const faults = [800, 1400, 2000, 2600].map((atMs) => {
+      return { kind: 'disk-error', host: 'volume-0', call: 'read', atMs } as const;
+    });
+    const { troubles } = await run(story(one, faults));
+    expect(troubles).toEqual([]);
+  });
+
   it('says so when the only copy of a value was lost, and never that there is no such key', async () => {
     const beyond = { ...planOf(1, 'beyond'), ...story({}, []), profile: 'beyond' as const };
     const hosts = ['volume-0', 'volume-1', 'volume-2'];

@@ -46,6 +46,15 @@ export class DamageLog {
     this.#logger.error({ ...damage, kind }, 'damage on disk: quarantined');
   }
 
+  /** The disk did not let a record be read: no damage is known. The same place is told once. */
+  refused(damage: Damage): void {
+    const place = `refused ${damage.segment}/${damage.offset}`;
+    if (this.#known.has(place) || this.#known.size >= REPORTED_DAMAGE_MAX) return;
+    this.#known.add(place);
+    this.#metrics.damage.add(1, { kind: 'refused_read' });
+    this.#logger.warn({ kind: 'refused_read', ...damage }, 'the disk refused to read a record');
+  }
+
   /** Unsynced bytes that a crash left half written. */
   torn(segment: number, offset: number, bytes: number): void {
     this.#tornBytes += bytes;

@@ -8,12 +8,14 @@ import {
 import type { FsyncPolicy } from './types.ts';
 
 /**
- * `torn_tail`: unsynced, cut. `corrupt_record`, `segment_header`: quarantined. `lost_bytes`: what a
- * clean stop had vouched for is gone. `snapshot`: thrown away. `identity_slot`: the other one served.
+ * `torn_tail`: unsynced, cut. `corrupt_record`, `segment_header`: quarantined. `refused_read`: left as
+ * it is. `lost_bytes`: what a clean stop had vouched for is gone. `snapshot`: thrown away.
+ * `identity_slot`: the other one served.
  */
 export const DAMAGE_KINDS = [
   'torn_tail',
   'corrupt_record',
+  'refused_read',
   'segment_header',
   'lost_bytes',
   'snapshot',

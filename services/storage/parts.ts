@@ -69,6 +69,7 @@ export function wire(
         damage.corrupt({ segment, offset, why });
         if (catalog.copy(id)?.state !== DROPPED) catalog.markUnsound(id);
       },
+      onRefused: ({ segment, offset }, why) => damage.refused({ segment, offset, why }),
     },
   );
   const space = new Space(

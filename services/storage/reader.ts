@@ -24,7 +24,15 @@ type RecordRead =
   | { readonly kind: 'found'; readonly head: Head; readonly data: Buffer }
   | { readonly kind: 'moved' }
   | { readonly kind: 'torn' }
-  | { readonly kind: 'corrupt'; readonly why: string };
+  | { readonly kind: 'corrupt'; readonly why: string }
+  | { readonly kind: 'refused'; readonly why: string };
+
+interface ReaderOptions {
+  /** A record that does not verify. */
+  readonly onDamage: (id: CopyId, place: Place, why: string) => void;
+  /** A record that the disk did not let be read. */
+  readonly onRefused: (place: Place, why: string) => void;
+}
 
 /** A record moves at most once a compaction; more in one read would be a bug. */
 const MOVES_MAX = 8;
@@ -33,15 +41,15 @@ export const NO_TXN: TxnId = txnId('0'.repeat(32));
 export class Reader {
   readonly #files: SegmentFiles;
   readonly #catalog: Catalog;
-  readonly #onDamage: (id: CopyId, place: Place, why: string) => void;
+  readonly #options: ReaderOptions;
 
   constructor(
     components: { readonly files: SegmentFiles; readonly catalog: Catalog },
-    options: { readonly onDamage: (id: CopyId, place: Place, why: string) => void },
+    options: ReaderOptions,
   ) {
     this.#files = components.files;
     this.#catalog = components.catalog;
-    this.#onDamage = options.onDamage;
+    this.#options = options;
   }
 
   async read(id: CopyId, offset: number, length: number): Promise<ReadResult> {
@@ -147,13 +155,13 @@ export class Reader {
     return low;
   }
 
-  /** A read that the disk refuses is a bad copy too: another replica serves. */
+  /** A read that the disk refuses, be it once or for lack of handles, tells nothing of the bytes. */
   async #record(id: CopyId, place: Place): Promise<RecordRead> {
     let bytes: Buffer | null;
     try {
       bytes = await this.#bytes(place.segment, place.offset, place.recordBytes);
     } catch (error) {
-      return { kind: 'corrupt', why: asError(error).message };
+      return { kind: 'refused', why: asError(error).message };
     }
     if (bytes === null) return { kind: 'moved' };
     if (bytes.length < place.recordBytes) return { kind: 'torn' };
@@ -198,7 +206,8 @@ export class Reader {
     record: Exclude<RecordRead, { kind: 'moved' | 'found' }>,
   ): ReadResult {
     const why = record.kind === 'torn' ? 'the file ends within the record' : record.why;
-    this.#onDamage(id, place, why);
+    if (record.kind === 'refused') this.#options.onRefused(place, why);
+    else this.#options.onDamage(id, place, why);
     return record;
   }
 }

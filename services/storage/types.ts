@@ -54,12 +54,16 @@ export interface CopyInfo {
   readonly stagedForMs: number;
 }
 
-/** What reading answered; never null. `torn` and `corrupt` copies are bad, and told apart from absent. */
+/**
+ * What reading answered; never null. `torn` and `corrupt` copies are bad, and told apart from absent.
+ * `refused`: the disk did not let its bytes be seen, so nothing is known of them.
+ */
 export type ReadResult =
   | { readonly kind: 'found'; readonly data: Uint8Array; readonly sizeBytes: number }
   | { readonly kind: 'absent' }
   | { readonly kind: 'torn' }
-  | { readonly kind: 'corrupt'; readonly why: string };
+  | { readonly kind: 'corrupt'; readonly why: string }
+  | { readonly kind: 'refused'; readonly why: string };
 
 export type SettleResult = 'ok' | 'not-found';
 

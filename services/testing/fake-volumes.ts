@@ -25,6 +25,8 @@ export interface FakeCopy {
   /** Chunks of an open copy; one piece afterwards. */
   parts: Uint8Array[];
   isBad: boolean;
+  /** Its disk does not let it be read. */
+  isRefused?: boolean;
 }
 
 export class FakeVolume {
@@ -192,6 +194,7 @@ export class FakeVolumes implements VolumeClient, VolumeDirectory {
         throw new KvError('NOT_FOUND', 'no such copy');
       }
       if (copy.isBad) throw new KvError('CORRUPT', 'a bad copy');
+      if (copy.isRefused === true) throw new KvError('UNREADABLE', 'the disk refused');
       const data = dataOf(copy);
       return { data: data.slice(offset, offset + length), sizeBytes: data.length };
     });

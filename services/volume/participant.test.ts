@@ -174,6 +174,16 @@ describe('answer', () => {
     expect(await d.ask(fetchOf(id, 0, 1 << 21))).toMatchObject(failure('INVALID_ARGUMENT'));
   });
 
+  test('a read that the disk refuses is told apart from a bad copy, and the copy stays sound', async () => {
+    const { rig, engine, desk: d } = await desk();
+    const { id } = await rig.whole(engine, 300);
+    rig.disk.failNext('read', '.seg');
+    expect(await d.ask(fetchOf(id, 0, 300))).toMatchObject(failure('UNREADABLE'));
+    expect(await engine.info(id)).toMatchObject({ sound: true });
+    expect(engine.usage().corruptRecords).toBe(0);
+    expect(await d.ask(fetchOf(id, 0, 300))).toMatchObject({ $case: 'chunk' });
+  });
+
   test('what cannot be understood is refused and nothing happens', async () => {
     const { desk: d } = await desk();
     const short = { ...settleOf(3, []), value: { action: 3, copyIds: [Buffer.alloc(3)] } };

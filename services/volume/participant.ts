@@ -257,6 +257,8 @@ async function fetchRange(parts: ParticipantParts, request: FetchRequest): Promi
       throw new KvError('CORRUPT', 'this copy is torn');
     case 'corrupt':
       throw new KvError('CORRUPT', result.why);
+    case 'refused':
+      throw new KvError('UNREADABLE', result.why);
   }
 }
 

@@ -42,7 +42,7 @@ export class VolumePuller implements Puller {
     this.#parts = parts;
   }
 
-  /** @throws KvError `UNAVAILABLE`, `NOT_FOUND`, `CORRUPT` of the source; `NO_SPACE` here. */
+  /** @throws KvError `UNAVAILABLE`, `UNREADABLE`, `NOT_FOUND`, `CORRUPT` of the source; `NO_SPACE` here. */
   pull(order: PullOrder): Promise<void> {
     return this.#permits.run(() => this.#pull(order));
   }

@@ -96,7 +96,7 @@ async function* piecesFrom(
   }
 }
 
-/** Exactly `length` bytes. @throws KvError `STALE_REDIRECT` for a copy that is absent or unsound. */
+/** Exactly `length` bytes. @throws KvError `STALE_REDIRECT` for a copy that is absent or cannot be read. */
 async function readPiece(
   port: VolumeHttpPort,
   id: CopyId,
