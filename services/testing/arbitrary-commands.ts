@@ -21,13 +21,13 @@ const hexText = (digits: number) =>
     minLength: digits,
     maxLength: digits,
   });
-const index = fc.maxSafeNat().map(logIndex);
-const disk = fc.nat({ max: 2 ** 32 - 1 }).map(diskId);
+export const index = fc.maxSafeNat().map(logIndex);
+export const disk = fc.nat({ max: 2 ** 32 - 1 }).map(diskId);
 const sessions = fc.maxSafeNat().map(session);
 const key = fc.uint8Array({ maxLength: 40 });
-const id = hexText(32);
+export const id = hexText(32);
 const blob: fc.Arbitrary<BlobId> = id.map(blobId);
-const hash = hexText(64).map(digest);
+export const hash = hexText(64).map(digest);
 const small = fc.nat({ max: 255 });
 
 const condition: fc.Arbitrary<Condition | null> = fc.oneof(

@@ -1,16 +1,6 @@
 /** Any row of the metadata as its codec sees it. */
 import fc from 'fast-check';
-import {
-  blobId,
-  clusterId,
-  copyId,
-  digest,
-  diskId,
-  logIndex,
-  nodeId,
-  session,
-  txnId,
-} from '../common/ids.ts';
+import { blobId, clusterId, copyId, nodeId, session, txnId } from '../common/ids.ts';
 import type { StoredAnswer, StoredOutcome, StoredRecord } from '../metadata/record-codec.ts';
 import type {
   ClusterRecord,
@@ -20,18 +10,9 @@ import type {
   OpResult,
   TxnOutcome,
 } from '../metadata/records.ts';
+import { disk, hash, id, index } from './arbitrary-commands.ts';
 
-const hexText = (digits: number) =>
-  fc.string({
-    unit: fc.nat({ max: 15 }).map((digit) => digit.toString(16)),
-    minLength: digits,
-    maxLength: digits,
-  });
-const id = hexText(32);
-const hash = hexText(64).map(digest);
 const counter = fc.maxSafeNat();
-const index = counter.map(logIndex);
-const disk = fc.nat({ max: 2 ** 32 - 1 }).map(diskId);
 const version = fc.record({ index, ordinal: fc.nat({ max: 65_535 }) });
 const text = fc.string({ unit: 'grapheme', maxLength: 12 });
 
