@@ -5,10 +5,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { V1PersistentVolumeClaim } from '@kubernetes/client-node';
 import { MINIKV_PROGRAMS, MINIKV_VERSION } from './harness/image.ts';
-import { kubectlGet } from './harness/kubectl.ts';
 import { Namespace } from './harness/namespace.ts';
 import { isReady, workers } from './harness/nodes.ts';
 import { probePod, volumeClaim } from './harness/probe-pod.ts';
+import { read } from './harness/reader.ts';
 
 const POD_START_MS = 60_000;
 const ZONE = 'topology.kubernetes.io/zone';
@@ -34,11 +34,11 @@ describe('the cluster', () => {
   });
 
   test('resolves the name of a Service in a pod, the way that minikv does', async () => {
-    const { spec } = await kubectlGet<{ spec: { clusterIP: string } }>([
+    const { spec } = await read<{ spec: { clusterIP: string } }>(
       'service',
       'kubernetes',
-      '--namespace=default',
-    ]);
+      'default',
+    );
     const program = `require('node:dns').lookup('kubernetes.default.svc', (error, address) => {
       console.log(error ?? address);
     })`;

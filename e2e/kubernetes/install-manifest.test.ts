@@ -6,9 +6,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { kubectl, kubectlGet } from './harness/kubectl.ts';
+import { kubectl } from './harness/kubectl.ts';
 import { type ClusterObject, MinikvCluster, READY_MS } from './harness/minikv.ts';
 import { Namespace } from './harness/namespace.ts';
+import { readAll } from './harness/reader.ts';
 import { roundTrip, WHOLE } from './harness/round-trip.ts';
 
 const HOME = 'minikv-system';
@@ -21,10 +22,8 @@ let cluster: MinikvCluster;
 beforeAll(async () => {
   const homes = await kubectl(['get', 'namespace', HOME, '--ignore-not-found']);
   expect(homes).toBe('');
-  const { items } = await kubectlGet<{ items: readonly ClusterObject[] }>(['mkv', '-A']).catch(
-    () => ({ items: [] }),
-  );
-  expect(items.map(({ metadata }) => metadata.name)).toEqual([]);
+  const clusters = await readAll<ClusterObject>('mkv').catch(() => []);
+  expect(clusters.map(({ metadata }) => metadata.name)).toEqual([]);
   folder = await mkdtemp(join(tmpdir(), 'minikv-install-'));
   namespace = await Namespace.create('install-manifest');
   cluster = new MinikvCluster(namespace, 'demo');

@@ -6,10 +6,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { KubernetesObject, V1Node, V1PersistentVolumeClaim } from '@kubernetes/client-node';
 import { type AuditEvent, auditOfAll, isAudited } from './harness/audit.ts';
-import { helm, kubectlGet } from './harness/kubectl.ts';
+import { helm } from './harness/kubectl.ts';
 import { installOperator, MinikvCluster, READY_MS } from './harness/minikv.ts';
 import { installMonitoringKinds } from './harness/monitoring-kinds.ts';
 import { Namespace } from './harness/namespace.ts';
+import { read } from './harness/reader.ts';
 import { isSettled } from './harness/settled.ts';
 import { smallCluster } from './harness/small-cluster.ts';
 import { ALL_RIGHTS, deniedWhileWhole, isDenied, neededBy } from './harness/used-rights.ts';
@@ -71,7 +72,7 @@ const ROLES = [`${NAME}-coordinator`, VOLUME];
 describe('a cluster that uses every right:', () => {
   test('the zone of a node is told to the store', async () => {
     const [pod] = await cluster.pods('volume');
-    const node = await kubectlGet<V1Node>(['node', pod?.spec?.nodeName ?? '']);
+    const node = await read<V1Node>('node', pod?.spec?.nodeName ?? '');
     await namespace.waitFor('the zone to stand in the status', SOON_MS, async () => {
       const { status } = await namespace.get<{
         status: { volumes: { members: { zone?: string }[] } };

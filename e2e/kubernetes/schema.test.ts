@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { crd } from '../../operator/api/crd.ts';
 import type { SchemaNode } from '../../operator/api/structural.ts';
-import { kubectl, kubectlGet } from './harness/kubectl.ts';
+import { kubectl } from './harness/kubectl.ts';
 import { Namespace } from './harness/namespace.ts';
+import { read } from './harness/reader.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const CRD = 'crd/minikvclusters.minikv.io';
+const CRD = 'minikvclusters.minikv.io';
 const CLUSTER_ID = '0123456789abcdef0123456789abcdef';
 
 type Spec = Readonly<Record<string, unknown>>;
@@ -17,7 +18,7 @@ let namespace: Namespace;
 beforeAll(async () => {
   // Plain apply, which keeps the whole object in an annotation: so it is small enough.
   await kubectl(['apply', '-f', join(ROOT, 'crds/minikv.io_minikvclusters.yaml')]);
-  await kubectl(['wait', '--for=condition=Established', CRD, '--timeout=30s']);
+  await kubectl(['wait', '--for=condition=Established', `crd/${CRD}`, '--timeout=30s']);
   namespace = await Namespace.create('schema');
 });
 
@@ -149,9 +150,9 @@ test('the columns are those of a tired reader', async () => {
 });
 
 test('the API server finds no fault with the schema', async () => {
-  const { status } = await kubectlGet<{
+  const { status } = await read<{
     status: { conditions: { type: string; status: string }[] };
-  }>([CRD]);
+  }>('crd', CRD);
   const bad = status.conditions.filter(({ type }) => /NonStructural|Terminating/.test(type));
   expect(bad.filter((condition) => condition.status === 'True')).toEqual([]);
 });

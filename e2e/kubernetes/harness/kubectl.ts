@@ -23,8 +23,3 @@ export async function helm(args: readonly string[], options: CallOptions = {}): 
   const { helm: program } = await findTools();
   return await run(program, args, { timeoutMs: TIMEOUT_MS, ...options });
 }
-
-/** An object or a list as the apiserver has it; the caller says its type. */
-export async function kubectlGet<T>(args: readonly string[]): Promise<T> {
-  return JSON.parse(await kubectl(['get', ...args, '-o', 'json'])) as T;
-}

@@ -4,6 +4,7 @@ import { OPERATOR_CHART } from '../../charts/render.ts';
 import { MINIKV_IMAGE } from './image.ts';
 import { helm, kubectl } from './kubectl.ts';
 import type { Namespace } from './namespace.ts';
+import { readPath } from './reader.ts';
 
 const CRD_FILE = 'crds/minikv.io_minikvclusters.yaml';
 const CRD = 'crd/minikvclusters.minikv.io';
@@ -118,8 +119,7 @@ export class MinikvCluster {
   /** The cluster as its leader knows it. @throws Error while there is none. */
   async view(): Promise<ClusterView> {
     const service = `/api/v1/namespaces/${this.#namespace.name}/services/${this.name}:http`;
-    const text = await kubectl(['get', '--raw', `${service}/proxy/admin/cluster`]);
-    return JSON.parse(text) as ClusterView;
+    return await readPath<ClusterView>(`${service}/proxy/admin/cluster`);
   }
 
   /** What stays the same whatever happens to pods. */

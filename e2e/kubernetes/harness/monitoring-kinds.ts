@@ -1,6 +1,7 @@
 /** The two kinds of the Prometheus operator that minikv makes objects of, as bare as they can be. */
 import type { V1CustomResourceDefinition } from '@kubernetes/client-node';
-import { kubectl, kubectlGet } from './kubectl.ts';
+import { kubectl } from './kubectl.ts';
+import { readAll } from './reader.ts';
 
 const GROUP = 'monitoring.coreos.com';
 const KINDS = { podmonitors: 'PodMonitor', prometheusrules: 'PrometheusRule' };
@@ -31,7 +32,7 @@ const definition = (plural: string, kind: string) => ({
 
 /** Makes those that are not there yet, and answers how to remove just these. */
 export async function installMonitoringKinds(): Promise<() => Promise<void>> {
-  const { items } = await kubectlGet<{ items: readonly V1CustomResourceDefinition[] }>(['crd']);
+  const items = await readAll<V1CustomResourceDefinition>('crd');
   const there = new Set(items.map(({ metadata }) => metadata?.name));
   const missing = Object.entries(KINDS)
     .map(([plural, kind]) => definition(plural, kind))

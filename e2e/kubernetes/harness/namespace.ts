@@ -1,9 +1,12 @@
 /** A namespace for one story: everything in it goes when the story ends, however it ends. */
 import { waitFor } from '../../harness/wait-for.ts';
-import { type CallOptions, kubectl, kubectlGet } from './kubectl.ts';
+import { type CallOptions, kubectl } from './kubectl.ts';
 import { type Forward, portForward } from './port-forward.ts';
+import { read, readAll } from './reader.ts';
 
 const DELETE_TIMEOUT_MS = 120_000;
+/** Between two looks; what waits here takes seconds. */
+const LOOK_EVERY_MS = 200;
 
 export class Namespace {
   readonly name: string;
@@ -25,13 +28,12 @@ export class Namespace {
   }
 
   async get<T>(kind: string, name: string): Promise<T> {
-    return await kubectlGet<T>([kind, name, '--namespace', this.name]);
+    return await read<T>(kind, name, this.name);
   }
 
   /** Objects of a kind that have all of the labels (`app=minikv,role=volume`). */
   async list<T>(kind: string, labels = ''): Promise<readonly T[]> {
-    const args = [kind, '--namespace', this.name, '--selector', labels];
-    return (await kubectlGet<{ items: readonly T[] }>(args)).items;
+    return await readAll<T>(kind, { namespace: this.name, labels });
   }
 
   async apply(...objects: readonly object[]): Promise<void> {
@@ -56,7 +58,7 @@ export class Namespace {
     timeoutMs: number,
     condition: () => boolean | Promise<boolean>,
   ): Promise<void> {
-    await this.#explained(() => waitFor(what, timeoutMs, condition));
+    await this.#explained(() => waitFor(what, timeoutMs, condition, LOOK_EVERY_MS));
   }
 
   /** An address on this machine that leads to a pod or service, until the story ends. */

@@ -1,0 +1,74 @@
+/**
+ * What a story reads of the apiserver, over one connection. It looks again and again until something is
+ * so, and a kubectl for every look would take more of the machine than the clusters under test.
+ */
+
+import { defaultAccess } from '../../../operator/kube/access.ts';
+import { HttpTransport } from '../../../operator/kube/http-transport.ts';
+import { KINDS } from '../../../operator/kube/kinds.ts';
+import { requestMetrics } from '../../../operator/kube/metrics.ts';
+import type { Kind } from '../../../operator/kube/types.ts';
+import { systemClock } from '../../../services/common/clock.ts';
+import { createMetrics } from '../../../services/telemetry/metrics.ts';
+
+/** The words for a kind that are neither its plural nor its name. */
+const SHORT_NAMES: Readonly<Record<string, Kind>> = {
+  mkv: KINDS.cluster,
+  pvc: KINDS.claim,
+  'events.events.k8s.io': KINDS.event,
+  crd: {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    plural: 'customresourcedefinitions',
+    namespaced: false,
+  },
+};
+const READ_MS = 10_000;
+
+let transport: HttpTransport | null = null;
+
+/** Of which objects: all of a kind, those of a namespace, or those with all of the labels. */
+export interface Selection {
+  readonly namespace?: string;
+  /** `app=minikv,role=volume`. */
+  readonly labels?: string;
+}
+
+/** An object as the apiserver has it; the caller says its type. @throws KubeError, also when it is not there. */
+export async function read<T>(kind: string, name: string, namespace?: string): Promise<T> {
+  return await readPath<T>(`${pathOf(kind, namespace)}/${name}`);
+}
+
+/** All objects of the selection. */
+export async function readAll<T>(kind: string, selection: Selection = {}): Promise<readonly T[]> {
+  const { namespace, labels } = selection;
+  const path = pathOf(kind, namespace);
+  return (await readPath<{ items: readonly T[] }>(path, { labelSelector: labels })).items;
+}
+
+/** What the apiserver answers to a GET, also what a Service behind it does. @throws KubeError */
+export async function readPath<T>(
+  path: string,
+  query: Readonly<Record<string, string | undefined>> = {},
+): Promise<T> {
+  transport ??= new HttpTransport({
+    access: defaultAccess(),
+    clock: systemClock,
+    metrics: requestMetrics(createMetrics()),
+    userAgent: 'minikv-stories',
+  });
+  const signal = AbortSignal.timeout(READ_MS);
+  const asked = { method: 'GET', verb: 'get', resource: path, deadlineMs: READ_MS } as const;
+  return (await transport.send({ ...asked, path, query, signal })) as T;
+}
+
+function pathOf(word: string, namespace: string | undefined): string {
+  const known = Object.values(KINDS).find(
+    ({ kind, plural }) => word === plural || word === kind.toLowerCase(),
+  );
+  const kind = known ?? SHORT_NAMES[word];
+  if (kind === undefined) throw new Error(`no kind is called ${word}`);
+  const root = kind.apiVersion.includes('/') ? '/apis' : '/api';
+  const where = namespace === undefined ? '' : `/namespaces/${namespace}`;
+  return `${root}/${kind.apiVersion}${where}/${kind.plural}`;
+}
