@@ -110,6 +110,12 @@ describe('events', () => {
     expect(scheduler.nowMs).toBe(10);
   });
 
+  test('that make one another for ever fail the drive, instead of keeping it from ending', async () => {
+    const again = (): void => void scheduler.schedule(0, null, EVENT.soon, again);
+    scheduler.schedule(3, null, EVENT.timer, again);
+    await expect(run(10)).rejects.toThrow('time stands still at 3 ms');
+  });
+
   test('have one driver at a time', async () => {
     const first = run(1);
     await expect(run(1)).rejects.toThrow('drives');

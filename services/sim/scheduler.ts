@@ -25,6 +25,8 @@ interface Event {
 
 /** Events that run before the loop of the machine has a turn again. */
 const BURST = 64;
+/** Events at one instant; more are a loop that never lets time pass. */
+const EVENTS_AT_ONCE_MAX = 100_000;
 
 export class Scheduler {
   readonly trace = new Trace();
@@ -32,6 +34,7 @@ export class Scheduler {
   /** Events at the present time, first in first out: most of what a process does. */
   #now: Event[] = [];
   #nowHead = 0;
+  #atOnce = 0;
   #order = 0;
   #nowMs = 0;
   #eventCount = 0;
@@ -179,6 +182,12 @@ export class Scheduler {
     const now = this.#now[this.#nowHead];
     if (now !== undefined && (first === undefined || isBefore(now, first))) {
       this.#nowHead += 1;
+      this.#atOnce += 1;
+      if (this.#atOnce > EVENTS_AT_ONCE_MAX) {
+        throw new Error(
+          `time stands still at ${this.#nowMs} ms: ${this.#atOnce} events and more to come`,
+        );
+      }
       if (this.#nowHead === this.#now.length) {
         this.#now = [];
         this.#nowHead = 0;
@@ -187,6 +196,7 @@ export class Scheduler {
     }
     if (first === undefined || first.atMs > endMs) return null;
     this.#nowMs = first.atMs;
+    this.#atOnce = 0;
     this.#pop();
     return first;
   }
