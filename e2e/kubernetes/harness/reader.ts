@@ -11,17 +11,13 @@ import type { Kind } from '../../../operator/kube/types.ts';
 import { systemClock } from '../../../services/common/clock.ts';
 import { createMetrics } from '../../../services/telemetry/metrics.ts';
 
-/** The words for a kind that are neither its plural nor its name. */
-const SHORT_NAMES: Readonly<Record<string, Kind>> = {
+/** Words for a kind that are neither its plural nor its name, and kinds that the operator has no use for. */
+const MORE_KINDS: Readonly<Record<string, Pick<Kind, 'apiVersion' | 'plural'>>> = {
   mkv: KINDS.cluster,
   pvc: KINDS.claim,
   'events.events.k8s.io': KINDS.event,
-  crd: {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    plural: 'customresourcedefinitions',
-    namespaced: false,
-  },
+  deployment: { apiVersion: 'apps/v1', plural: 'deployments' },
+  crd: { apiVersion: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' },
 };
 const READ_MS = 10_000;
 
@@ -66,7 +62,7 @@ function pathOf(word: string, namespace: string | undefined): string {
   const known = Object.values(KINDS).find(
     ({ kind, plural }) => word === plural || word === kind.toLowerCase(),
   );
-  const kind = known ?? SHORT_NAMES[word];
+  const kind = known ?? MORE_KINDS[word];
   if (kind === undefined) throw new Error(`no kind is called ${word}`);
   const root = kind.apiVersion.includes('/') ? '/apis' : '/api';
   const where = namespace === undefined ? '' : `/namespaces/${namespace}`;
