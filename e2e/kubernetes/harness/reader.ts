@@ -35,11 +35,14 @@ export async function read<T>(kind: string, name: string, namespace?: string): P
   return await readPath<T>(`${pathOf(kind, namespace)}/${name}`);
 }
 
-/** All objects of the selection. */
-export async function readAll<T>(kind: string, selection: Selection = {}): Promise<readonly T[]> {
+/** All objects of the selection, of one kind or of several (`pod,service`). */
+export async function readAll<T>(kinds: string, selection: Selection = {}): Promise<readonly T[]> {
   const { namespace, labels } = selection;
-  const path = pathOf(kind, namespace);
-  return (await readPath<{ items: readonly T[] }>(path, { labelSelector: labels })).items;
+  const lists = kinds.split(',').map((kind) => {
+    const path = pathOf(kind, namespace);
+    return readPath<{ items: readonly T[] }>(path, { labelSelector: labels });
+  });
+  return (await Promise.all(lists)).flatMap(({ items }) => items);
 }
 
 /** What the apiserver answers to a GET, also what a Service behind it does. @throws KubeError */
