@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { SECOND_MS } from '../common/units.ts';
 import type { ClusterProcess } from './fresh-cluster.ts';
 import type { Target } from './load/connection.ts';
+import type { Dialect } from './load/dialect.ts';
 import { LoadGenerator } from './load/generator.ts';
 import type { Tally } from './load/workload.ts';
 import {
@@ -62,9 +63,10 @@ export async function runClusterBench(
 ): Promise<ClusterBenchResult> {
   const { connections, sizeBytes, keys } = options;
   const plan = { connections, sizeBytes, keys, targets: options.urls.map(targetOfUrl) };
-  const run = randomBytes(4).toString('hex');
+  const prefix = `/kv/bench/${randomBytes(4).toString('hex')}/`;
+  const dialect: Dialect = { kind: 'paths', prefixes: [prefix], suffix: '' };
   const phases: PhaseResult[] = [];
-  const generator = await LoadGenerator.start({ ...plan, run });
+  const generator = await LoadGenerator.start({ ...plan, dialect, firstSpace: 0 });
   try {
     for (const method of options.methods) {
       if (method === 'get') {

@@ -1,14 +1,19 @@
 /** The parent's side of the load generator: starts its process and speaks with it in turn. */
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { SECOND_MS } from '../../common/units.ts';
-import type { LoadPlan, Order, Report } from './process.ts';
+import type { LoadPlan, Order, Report, Workload } from './process.ts';
 import type { Tally } from './workload.ts';
 
 const PROGRAM = fileURLToPath(new URL('./process.ts', import.meta.url));
 const ANSWER_MS = 30 * SECOND_MS;
 /** Filling is many requests, and a large value takes its time. */
 const FILL_MS = 600 * SECOND_MS;
+
+export interface Ended extends Tally {
+  /** PUTs of the whole run, counted or not. */
+  readonly acknowledged: number;
+}
 
 export class LoadGenerator {
   readonly #child: ChildProcess;
@@ -17,10 +22,14 @@ export class LoadGenerator {
     this.#child = child;
   }
 
-  static async start(plan: LoadPlan): Promise<LoadGenerator> {
+  /** With `program`, one that obeys the same orders, instead of the generator of this folder. */
+  static async start(plan: LoadPlan, program?: string): Promise<LoadGenerator> {
     const generator = new LoadGenerator(
-      fork(PROGRAM, [], { execArgv: ['--disable-warning=ExperimentalWarning'] }),
+      program === undefined
+        ? fork(PROGRAM, [], { execArgv: ['--disable-warning=ExperimentalWarning'] })
+        : spawn(program, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
     );
+    generator.#child.on('error', () => undefined);
     await generator.#ask({ kind: 'plan', plan }, 'ready', ANSWER_MS);
     return generator;
   }
@@ -33,8 +42,8 @@ export class LoadGenerator {
     await this.#ask({ kind: 'fill', keys }, 'filled', FILL_MS);
   }
 
-  run(method: 'put' | 'get'): void {
-    this.#send({ kind: 'run', method });
+  run(workload: Workload): void {
+    this.#send({ kind: 'run', workload });
   }
 
   async begin(): Promise<void> {
@@ -42,11 +51,20 @@ export class LoadGenerator {
   }
 
   /** What was done since `begin`; requests in flight are then waited for and not counted. */
-  async end(): Promise<Tally> {
+  async end(): Promise<Ended> {
     const idle = this.#hear('idle', ANSWER_MS);
     const report = await this.#ask({ kind: 'end' }, 'tally', ANSWER_MS);
-    await idle;
-    if (report.kind !== 'tally') throw new Error('the load generator counted nothing');
+    const last = await idle;
+    if (report.kind !== 'tally' || last.kind !== 'idle') {
+      throw new Error('the load generator counted nothing');
+    }
+    return { ...report.tally, acknowledged: last.acknowledged };
+  }
+
+  /** Reads keys of the last run of PUTs, drawn at random; the errors are values that are not as written. */
+  async verify(times: number): Promise<Tally> {
+    const report = await this.#ask({ kind: 'verify', times }, 'verified', FILL_MS);
+    if (report.kind !== 'verified') throw new Error('the load generator verified nothing');
     return report.tally;
   }
 

@@ -3,25 +3,34 @@
  * store and of the program that prints. It is told what to do by messages from its parent.
  */
 import { Connection, type Target } from './connection.ts';
+import { type Dialect, speechOf } from './dialect.ts';
+import { FollowingConnection } from './following.ts';
+import { randomBodies } from './values.ts';
 import {
   Gets,
+  Measured,
+  Misses,
+  Mix,
   Puts,
-  randomBodies,
   type Tally,
   targetOf,
   type WorkloadOptions,
 } from './workload.ts';
 
+export type Workload = 'put' | 'get' | 'miss' | 'mix';
+
 /** What the parent says. */
 export type Order =
   | { readonly kind: 'plan'; readonly plan: LoadPlan }
-  /** Store keys 0 to `keys` - 1, each until it is acknowledged; answered by `filled`. */
+  /** Store keys 0 to `keys` - 1 for GETs, each until it is acknowledged; answered by `filled`. */
   | { readonly kind: 'fill'; readonly keys: number }
-  | { readonly kind: 'run'; readonly method: 'put' | 'get' }
+  | { readonly kind: 'run'; readonly workload: Workload }
   /** Count from now on; answered by `began`. */
   | { readonly kind: 'begin' }
   /** Count no more; answered by `tally`, and by `idle` once nothing is in flight. */
-  | { readonly kind: 'end' };
+  | { readonly kind: 'end' }
+  /** Read some of the keys that were last PUT; answered by `verified`. */
+  | { readonly kind: 'verify'; readonly times: number };
 
 /** What it answers. */
 export type Report =
@@ -29,23 +38,33 @@ export type Report =
   | { readonly kind: 'filled' }
   | { readonly kind: 'began' }
   | { readonly kind: 'tally'; readonly tally: Tally }
-  | { readonly kind: 'idle' };
+  /** `acknowledged` are all PUTs of the run, counted or not. */
+  | { readonly kind: 'idle'; readonly acknowledged: number }
+  | { readonly kind: 'verified'; readonly tally: Tally };
 
 export interface LoadPlan {
   readonly targets: readonly Target[];
   readonly connections: number;
   readonly sizeBytes: number;
-  /** A word that no earlier run has used in its keys. */
-  readonly run: string;
+  /** Where its keys are, which no earlier run has used. */
+  readonly dialect: Dialect;
+  /** That GETs read from. */
   readonly keys: number;
+  /** The first of the spaces of its keys, which no other plan of the same dialect uses. */
+  readonly firstSpace: number;
 }
+
+/** Spaces that one plan may use: that of the GETs, and one for each run of PUTs. */
+export const SPACES_PER_PLAN = 256;
 
 const say = (report: Report): void => void process.send?.(report);
 
 class Load {
   readonly #plan: LoadPlan;
   readonly #bodies: readonly Buffer[];
-  #traffic: Puts | Gets | null = null;
+  #traffic: Measured | null = null;
+  #puts: Puts | null = null;
+  #runs = 0;
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(plan: LoadPlan) {
@@ -56,15 +75,11 @@ class Load {
   obey(order: Exclude<Order, { kind: 'plan' }>): void {
     switch (order.kind) {
       case 'fill':
-        this.#start(new Puts(this.#options('get'), order.keys));
+        this.#start(new Puts(this.#options(0), order.keys));
         void this.#running.then(() => say({ kind: 'filled' }));
         break;
       case 'run':
-        this.#start(
-          order.method === 'put'
-            ? new Puts(this.#options('put'))
-            : new Gets(this.#options('get'), this.#plan.keys),
-        );
+        this.#start(this.#workOf(order.workload));
         break;
       case 'begin':
         this.#traffic?.begin();
@@ -73,23 +88,73 @@ class Load {
       case 'end':
         if (this.#traffic !== null) say({ kind: 'tally', tally: this.#traffic.tally() });
         this.#traffic?.stop();
-        void this.#running.then(() => say({ kind: 'idle' }));
+        void this.#running.then(() =>
+          say({ kind: 'idle', acknowledged: this.#puts?.acknowledged ?? 0 }),
+        );
+        break;
+      case 'verify':
+        this.#verify(order.times);
         break;
     }
   }
 
-  #start(traffic: Puts | Gets): void {
-    const { targets, connections, sizeBytes } = this.#plan;
-    this.#traffic = traffic;
-    const lanes = Array.from({ length: connections }, (_, lane) =>
-      new Connection(targetOf(targets, lane), traffic, { lane, bodyBytesMax: sizeBytes }).run(),
-    );
-    this.#running = Promise.all(lanes);
+  #workOf(workload: Workload): Puts | Gets | Misses | Mix {
+    const { keys } = this.#plan;
+    this.#puts = null;
+    switch (workload) {
+      case 'put':
+        return this.#freshPuts();
+      case 'get':
+        return new Gets(this.#options(0), keys);
+      case 'miss':
+        return new Misses(this.#options(SPACES_PER_PLAN - 1), keys);
+      case 'mix':
+        return new Mix(this.#freshPuts(), new Gets(this.#options(0), keys));
+    }
   }
 
-  #options(folder: string): WorkloadOptions {
-    const { run, ...plan } = this.#plan;
-    return { ...plan, prefix: `bench/${run}/${folder}/`, bodies: this.#bodies };
+  #freshPuts(): Puts {
+    this.#runs += 1;
+    this.#puts = new Puts(this.#options(this.#runs));
+    return this.#puts;
+  }
+
+  #verify(times: number): void {
+    const asked = this.#puts?.asked ?? 0;
+    const gets = new Gets(this.#options(this.#runs), asked, asked === 0 ? 0 : times);
+    const traffic = this.#start(gets);
+    void this.#running.then(() => say({ kind: 'verified', tally: traffic.tally() }));
+  }
+
+  #start(work: Puts | Gets | Misses | Mix): Measured {
+    const { targets, connections } = this.#plan;
+    const bodyBytesMax = this.#options(0).speech.answerBytesMax;
+    const traffic = new Measured(work);
+    this.#traffic = traffic;
+    const lanes = Array.from({ length: connections }, async (_, lane) => {
+      const options = { lane, bodyBytesMax };
+      await this.#connection(targetOf(targets, lane), traffic, options).run();
+    });
+    this.#running = Promise.all(lanes);
+    return traffic;
+  }
+
+  #connection(
+    target: Target,
+    traffic: Measured,
+    options: { lane: number; bodyBytesMax: number },
+  ): Connection | FollowingConnection {
+    const { dialect } = this.#plan;
+    return dialect.kind === 'paths' && dialect.follows === true
+      ? new FollowingConnection(target, traffic, options)
+      : new Connection(target, traffic, options);
+  }
+
+  #options(space: number): WorkloadOptions {
+    const { dialect, targets, connections, sizeBytes, firstSpace } = this.#plan;
+    const bodies = this.#bodies;
+    const speech = speechOf(dialect, { sizeBytes, bodies, space: firstSpace + space });
+    return { targets, connections, speech };
   }
 }
 
