@@ -1,6 +1,6 @@
 /** What becomes of a worker that does not answer, and of the seeds after its own. */
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { WorkerPool } from './pool.ts';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { type PoolOptions, WorkerPool } from './pool.ts';
 import type { Job } from './worker.ts';
 
 /** Far less than it takes to start a process, load the simulator and run a cluster. */
@@ -14,19 +14,36 @@ const jobOf = (seed: number): Job => ({
   isTwice: false,
 });
 
-describe('a pool of workers', () => {
-  let pool: WorkerPool;
-
-  beforeEach(() => {
-    pool = new WorkerPool({ jobs: 1, mutant: null, timeoutMs: TOO_SHORT_MS });
+const open = (options: Partial<PoolOptions>): WorkerPool => {
+  latest = new WorkerPool({
+    jobs: 1,
+    mutant: null,
+    timeoutMs: 60_000,
+    jobsPerWorker: 9,
+    ...options,
   });
+  return latest;
+};
 
-  afterEach(() => pool.close());
+let latest: WorkerPool | null = null;
 
+afterEach(() => latest?.close());
+
+describe('a pool of workers', () => {
   test('gives the seed after one that never ended to a new worker, not to the killed one', async () => {
+    const pool = open({ timeoutMs: TOO_SHORT_MS });
     for (const seed of [1, 2, 3]) {
       const { troubles } = await pool.run(jobOf(seed));
       expect(troubles).toEqual(['it has not ended within 0.05 s']);
+    }
+  });
+
+  test('replaces a worker that has done its share, and no seed is lost by that', async () => {
+    const pool = open({ jobsPerWorker: 1 });
+    for (const seed of [1, 2]) {
+      const { troubles, events } = await pool.run(jobOf(seed));
+      expect(troubles).toEqual([]);
+      expect(events).toBeGreaterThan(0);
     }
   });
 });
