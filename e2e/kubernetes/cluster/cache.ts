@@ -45,8 +45,9 @@ export async function kept(
   kind: string,
   hash: string,
   make: (folder: string) => Promise<void>,
+  base: string = cacheFolder(),
 ): Promise<string> {
-  const folder = join(cacheFolder(), `${kind}-${hash}`);
+  const folder = join(base, `${kind}-${hash}`);
   if (!existsSync(folder)) {
     const unfinished = `${folder}.${process.pid}.unfinished`;
     mkdirSync(unfinished, { recursive: true });
@@ -59,15 +60,15 @@ export async function kept(
   }
   const now = new Date();
   utimesSync(folder, now, now);
-  forgetOlder(kind);
+  forgetOlder(base, kind);
   return folder;
 }
 
-function forgetOlder(kind: string): void {
-  const names = readdirSync(cacheFolder()).filter((name) => /^.+-[0-9a-f]{16}$/.exec(name));
+function forgetOlder(base: string, kind: string): void {
+  const names = readdirSync(base).filter((name) => /^.+-[0-9a-f]{16}$/.exec(name));
   const folders = names
     .filter((name) => name.slice(0, name.lastIndexOf('-')) === kind)
-    .map((name) => join(cacheFolder(), name))
+    .map((name) => join(base, name))
     .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
   for (const old of folders.slice(1 + OLDER_KEPT)) rmSync(old, { recursive: true, force: true });
 }
