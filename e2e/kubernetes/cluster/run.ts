@@ -9,6 +9,8 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
+  /** Ends it by SIGKILL when it aborts. */
+  readonly signal?: AbortSignal;
 }
 
 const TIMEOUT_MS = 60_000;
@@ -26,6 +28,7 @@ export async function run(
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     timeout: options.timeoutMs ?? TIMEOUT_MS,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
     killSignal: 'SIGKILL',
   });
   const out: Buffer[] = [];

@@ -24,12 +24,12 @@ export interface GoProgram {
 /** @throws Error when there is no Go, or the build fails. */
 export async function goProgram(
   program: GoProgram,
-  { cache, say }: Workshop,
+  { cache, say, signal }: Workshop,
 ): Promise<{ readonly path: string; readonly version: string }> {
   const go = findGo();
   if (go === undefined) throw new Error('Go is missing: install it, or put it into PATH');
   const sources = join(MODULES, program.module);
-  const options = { cwd: sources, env: GO_ENVIRONMENT, timeoutMs: BUILD_MS };
+  const options = { cwd: sources, env: GO_ENVIRONMENT, timeoutMs: BUILD_MS, signal };
   const form = ['list', '-m', '-f', '{{.Version}}', program.versionOf];
   const version = (await run(go, form, options)).trim();
   const parts = [await run(go, ['version']), ...GO_FLAGS, program.package];
@@ -58,7 +58,7 @@ export interface CargoProgram {
 /** The folder of a crate's programs. @throws Error when something is missing, or the build fails. */
 export async function cargoPrograms(
   { crate, version, needs }: CargoProgram,
-  { cache, say }: Workshop,
+  { cache, say, signal }: Workshop,
 ): Promise<string> {
   for (const program of ['cargo', ...needs]) {
     await run(program, ['--version']).catch(() => {
@@ -75,6 +75,7 @@ export async function cargoPrograms(
       const target = ['--root', unfinished, '--locked', '--quiet'];
       await run('cargo', ['install', crate, '--version', version, ...target], {
         timeoutMs: BUILD_MS,
+        signal,
       });
     },
     cache,

@@ -26,8 +26,7 @@ const VALUE_BYTES_MAX = 2 * MIB;
 export const minikvRust: Peer = {
   name: 'minikv-rust',
   async install(workshop) {
-    const needs = ['protoc', 'cmake', 'clang'];
-    const crate = { crate: 'minikv', version: VERSION, needs };
+    const crate = { crate: 'minikv', version: VERSION, needs: ['protoc'] };
     return new InstalledMinikvRust(await cargoPrograms(crate, workshop));
   },
 };

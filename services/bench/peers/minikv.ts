@@ -16,11 +16,12 @@ const V8_FLAGS = ['--initial-old-space-size=96'];
 
 export const minikv: Peer = {
   name: 'minikv',
-  async install({ say }) {
+  async install({ say, signal }) {
     say('building minikv ...');
     await run(process.execPath, [join(ROOT, 'image/build.ts'), '--outDir', DIST], {
       cwd: ROOT,
       timeoutMs: BUILD_MS,
+      signal,
     });
     const folder = join(DIST, 'services');
     return new InstalledMinikv(folder);

@@ -87,7 +87,8 @@ async function bench(flags: Flags): Promise<void> {
 async function measureAll(flags: Flags, folder: string): Promise<Report> {
   const settings = { ...(flags.quick === true ? QUICK : FULL), ...flags };
   const leftOut: LeftOut[] = [];
-  const note = (peer: PeerName, why: string): void => {
+  const note = (peer: PeerName, reason: string): void => {
+    const why = shortened(reason);
     say(`${peer} is left out: ${why}`);
     if (!leftOut.some((each) => each.peer === peer)) leftOut.push({ peer, why });
   };
@@ -147,6 +148,15 @@ async function measureAll(flags: Flags, folder: string): Promise<Report> {
     verdicts: verdictsOf(figures),
   };
 }
+
+const REASON_HEAD = 150;
+const REASON_TAIL = 350;
+
+/** A compiler says much, and the cause at the end. */
+const shortened = (text: string): string =>
+  text.length <= REASON_HEAD + REASON_TAIL
+    ? text
+    : `${text.slice(0, REASON_HEAD)} ... ${text.slice(-REASON_TAIL)}`;
 
 /** Of the tree that is measured; `+` where it has changes. */
 function commitOf(): string {
@@ -233,7 +243,7 @@ function cacheFolder(): string {
 try {
   await program.parseAsync();
 } catch (error) {
-  say(`bench:peers: ${asError(error).message}`);
+  say(`bench:peers: ${stopping.signal.aborted ? 'stopped' : asError(error).message}`);
   process.exitCode = 1;
 }
 process.exit();
