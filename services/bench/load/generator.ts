@@ -38,8 +38,8 @@ export class LoadGenerator {
     return this.#child.pid ?? 0;
   }
 
-  async fill(keys: number): Promise<void> {
-    await this.#ask({ kind: 'fill', keys }, 'filled', FILL_MS);
+  async fill(keys: number, timeoutMs: number = FILL_MS): Promise<void> {
+    await this.#ask({ kind: 'fill', keys }, 'filled', timeoutMs);
   }
 
   run(workload: Workload): void {

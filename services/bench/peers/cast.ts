@@ -38,7 +38,8 @@ const READY_MS = 2 * MINUTE_MS;
 const READY_POLL_MS = 250;
 /** Ports that one peer may use from its first one on. */
 const PORTS_PER_PEER = 1100;
-const PROBE = 'ffffffffffffff01';
+/** Of no space: its digits are not decimal. */
+const PROBE = '0000ffffffffff01';
 
 /** Runs `work` with all members that start; the others are named and left out. */
 export async function withCast<T>(

@@ -95,7 +95,7 @@ async function eachOf(
   );
 }
 
-const nameOf = (turn: number): string => `fffffffffffe${turn.toString(16).padStart(4, '0')}`;
+const nameOf = (turn: number): string => `0000fffffffe${turn.toString(16).padStart(4, '0')}`;
 
 async function failOver(running: Running, door: Door, { name, signal }: Turn): Promise<number> {
   const { installed, processes, site } = running;

@@ -5,7 +5,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { asError } from '../../common/errors.ts';
-import { formatBytes, GIB, SECOND_MS } from '../../common/units.ts';
+import { formatBytes, GIB, MINUTE_MS, SECOND_MS } from '../../common/units.ts';
 import { LoadGenerator } from '../load/generator.ts';
 import { type LoadPlan, SPACES_PER_PLAN } from '../load/process.ts';
 import { residentBytes, sampleCpu } from '../probe.ts';
@@ -48,6 +48,8 @@ interface Entrant {
 const SETTLE_MS = SECOND_MS;
 /** Above it a slice is taken once more: what it measured is not the peer alone. */
 const OTHER_CORES_MAX = 0.15;
+/** A store that cannot take the keys of a row in this time has no figure of it. */
+const FILL_MS_MAX = 2 * MINUTE_MS;
 const VERIFIED_KEYS = 200;
 const FREE_BYTES_MIN = 30 * GIB;
 const WARM_UP_CONNECTIONS = 64;
@@ -130,7 +132,11 @@ class GroupRace {
         await this.#try(row, entrant, async () => {
           const generator = await this.#generator(entrant, row);
           generators.set(entrant, generator);
-          if (row.workload === 'get' || row.workload === 'mix') await generator.fill(row.keys);
+          if (row.workload !== 'get' && row.workload !== 'mix') return;
+          await generator.fill(row.keys, FILL_MS_MAX).catch((error: unknown) => {
+            generator.stop();
+            throw error;
+          });
         });
       }
       await settleDisk();
@@ -183,9 +189,10 @@ class GroupRace {
     await generator.begin();
     await this.#pause(this.#options.seconds * SECOND_MS);
     const cpuAfter = await sampleCpu(pids);
+    const othersAfter = await programsCpu();
     const ended = await generator.end();
     const { seconds } = ended;
-    const otherCores = otherCoresOf(others, await programsCpu(), { ours, seconds });
+    const otherCores = otherCoresOf(others, othersAfter, { ours, seconds });
     const stores = row.workload === 'put' || row.workload === 'mix';
     const verified = stores ? await generator.verify(VERIFIED_KEYS) : null;
     const errors = { ...ended.errors };

@@ -8,6 +8,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { asError } from '../../common/errors.ts';
+import { SECOND_MS } from '../../common/units.ts';
 import { machineLine, thisHost } from '../report.ts';
 import type { Member, Running, Stage } from './cast.ts';
 import { writeDocument } from './document.ts';
@@ -65,7 +66,14 @@ process.on('exit', () => {
   for (const processes of started) processes.killAll();
 });
 
-const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const beganMs = performance.now();
+
+/** Progress, with the minutes and seconds since the start. */
+function say(line: string): void {
+  const seconds = Math.floor((performance.now() - beganMs) / SECOND_MS);
+  const clock = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+  process.stderr.write(`${clock.padStart(6)}  ${line}\n`);
+}
 
 async function bench(flags: Flags): Promise<void> {
   const folder = await mkdtemp(join(flags.dir ?? tmpdir(), 'minikv-peers-'));
@@ -243,7 +251,8 @@ function cacheFolder(): string {
 try {
   await program.parseAsync();
 } catch (error) {
-  say(`bench:peers: ${stopping.signal.aborted ? 'stopped' : asError(error).message}`);
+  const why = stopping.signal.aborted ? 'stopped' : asError(error).message;
+  process.stderr.write(`bench:peers: ${why}\n`);
   process.exitCode = 1;
 }
 process.exit();

@@ -24,6 +24,8 @@ const REPLICATION = '002';
 const VOLUMES = 6;
 /** Of the master's volume assignments, which are drawn at random. */
 const ASSIGNMENTS_MAX = 300;
+/** Volumes of their own for ids of ours, which then never meet those that the filer is given. */
+const COLLECTION = 'collection=ids';
 const COOKIE = '00c0ffee';
 
 export const seaweedfs: Peer = {
@@ -115,10 +117,11 @@ class InstalledSeaweedFs implements Installed {
   /** Ids of the volumes, which the master is asked to make. */
   async #volumes(basePort: number): Promise<readonly string[]> {
     const master = { host: HOST, port: basePort };
+    const volumes = `replication=${REPLICATION}&${COLLECTION}`;
     const found = new Set<string>();
-    await jsonOf(master, `/vol/grow?replication=${REPLICATION}&count=${VOLUMES}`);
+    await jsonOf(master, `/vol/grow?${volumes}&count=${VOLUMES}`);
     for (let i = 0; i < ASSIGNMENTS_MAX && found.size < VOLUMES; i += 1) {
-      const { fid } = await jsonOf(master, `/dir/assign?replication=${REPLICATION}`);
+      const { fid } = await jsonOf(master, `/dir/assign?${volumes}`);
       if (typeof fid !== 'string') throw new Error('the master assigns no volume');
       found.add(fid.split(',')[0] ?? '');
     }

@@ -27,7 +27,10 @@ export interface SingleRequest {
   readonly body?: Buffer | string;
 }
 
-/** `name` is of 16 or fewer hex digits, which all dialects take. */
+/**
+ * `name` is of 16 hex digits, which all dialects take, and a small number: SeaweedFS' master goes on
+ * counting from the greatest id that it sees, for the filer too.
+ */
 export function putRequest(
   { dialect }: Door,
   { host, port }: Target,
