@@ -14,8 +14,8 @@ export const LIMITS = {
   stallMs: SECOND_MS,
   /** How often a running commit looks at its deadlines. */
   commitTickMs: 100,
-  /** How long news of a decision wait for others to the same volume. */
-  settleLingerMs: 20,
+  /** How long news of a decision wait for other messages to the same volume. */
+  settleLingerMs: 100,
   /** A write waits so long for a leader to be known; several elections fit in. */
   leaderPatienceMs: SECOND_MS,
   /** A proposal without outcome is handed over again. */

@@ -1,6 +1,11 @@
-/** Settlements for one disk and action that leave as one request; each caller gets its own part. */
+/**
+ * News of decisions on their way to one disk. Those that come within a moment leave as one request for
+ * each action, with whatever else leaves for that disk; each caller gets its own part of the reply.
+ */
+import type { Clock, Timer } from '../common/clock.ts';
 import { asError } from '../common/errors.ts';
 import type { CopyId } from '../common/ids.ts';
+import { LIMITS } from './limits.ts';
 
 export type SettleAction = 'finalize' | 'discard' | 'drop';
 
@@ -14,7 +19,44 @@ interface Caller {
   readonly reject: (error: Error) => void;
 }
 
-export class SettleBatch {
+/** Asks the disk. */
+type Settle = (action: SettleAction, copyIds: readonly CopyId[]) => Promise<readonly boolean[]>;
+
+export class Settlements {
+  readonly #clock: Clock;
+  readonly #settle: Settle;
+  readonly #gathering = new Map<SettleAction, SettleBatch>();
+  #linger: Timer | null = null;
+
+  constructor(clock: Clock, settle: Settle) {
+    this.#clock = clock;
+    this.#settle = settle;
+  }
+
+  add(action: SettleAction, copyIds: readonly CopyId[]): Promise<readonly boolean[]> {
+    let batch = this.#gathering.get(action);
+    if (batch?.hasRoomFor(copyIds.length) !== true) {
+      if (batch !== undefined) this.leave();
+      batch = new SettleBatch();
+      this.#gathering.set(action, batch);
+    }
+    // Nobody waits for it, and every message that is spared spares two processes a wake-up.
+    this.#linger ??= this.#clock.after(LIMITS.settleLingerMs, () => this.leave());
+    return batch.add(copyIds);
+  }
+
+  /** What has gathered leaves now. */
+  leave(): void {
+    this.#linger?.cancel();
+    this.#linger = null;
+    for (const [action, batch] of this.#gathering) {
+      batch.send((copyIds) => this.#settle(action, copyIds));
+    }
+    this.#gathering.clear();
+  }
+}
+
+class SettleBatch {
   readonly #copyIds: CopyId[] = [];
   readonly #callers: Caller[] = [];
 

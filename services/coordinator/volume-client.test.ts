@@ -262,6 +262,21 @@ describe('requests', () => {
     expect(await Promise.all(results)).toEqual([[true], [true], [false, true]]);
   });
 
+  test('settlements do not linger where a value leaves for the same disk', async () => {
+    const { clock, end, connect, streams, finalize } = setUp();
+    connect();
+    void code(finalize());
+    await clock.flush();
+    expect(end().requests).toEqual([]);
+    void code(streams.stageWhole(diskId(1), whole));
+    await clock.flush();
+    const [, message] = end().sent;
+    const kinds = message?.requests.map(({ body }) => body?.$case) ?? [];
+    expect(kinds.sort()).toEqual(['settle', 'stageWhole']);
+    await clock.advance(LIMITS.settleLingerMs);
+    expect(end().requests).toHaveLength(2);
+  });
+
   test('a failure has the code of the volume; nonsense is not believed', async () => {
     const { clock, end, connect, streams } = setUp();
     connect();

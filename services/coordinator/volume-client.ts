@@ -1,13 +1,12 @@
 /**
- * Data requests to volumes, over one stream to each live volume. Settlements that come within a moment
- * leave as one request for each disk and action.
+ * Data requests to volumes, over one stream to each live volume. Settlements leave with the next values
+ * for the same disk, or a moment later without.
  */
 import { crc32 } from '../common/checksum.ts';
 import { KvError } from '../common/errors.ts';
 import { bytesOfHex, type CopyId, type DiskId, diskId, session } from '../common/ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../common/units.ts';
-import { LIMITS } from './limits.ts';
-import { type SettleAction, SettleBatch } from './settle-batch.ts';
+import { type SettleAction, Settlements } from './settle-batch.ts';
 import type {
   CheckResult,
   CopyCondition,
@@ -41,7 +40,7 @@ const CONDITIONS: readonly CopyCondition[] = ['sound', 'absent', 'bad'];
 export class VolumeStreams implements VolumeClient {
   readonly #components: StreamsComponents;
   readonly #streams = new Map<DiskId, VolumeStream>();
-  readonly #settling = new Map<string, SettleBatch>();
+  readonly #settling = new Map<DiskId, Settlements>();
 
   constructor(components: StreamsComponents) {
     this.#components = components;
@@ -98,6 +97,8 @@ export class VolumeStreams implements VolumeClient {
     };
     const bytes = data.length + owner.length + REQUEST_BYTES;
     const body = { $case: 'stageWhole', value } as const;
+    // A message leaves at the end of this turn anyway, and its sync covers what is settled with it.
+    this.#settling.get(disk)?.leave();
     return voteOf(disk, await this.#stream(disk).request(body, bytes, WRITE_TIMEOUT_MS));
   }
 
@@ -106,19 +107,14 @@ export class VolumeStreams implements VolumeClient {
     action: SettleAction,
     copyIds: readonly CopyId[],
   ): Promise<readonly boolean[]> {
-    const name = `${disk}/${action}`;
-    let batch = this.#settling.get(name);
-    if (batch?.hasRoomFor(copyIds.length) !== true) {
-      const fresh = new SettleBatch();
-      batch = fresh;
-      this.#settling.set(name, fresh);
-      // Nobody waits for it, and every message that is spared spares two processes a wake-up.
-      this.#components.clock.after(LIMITS.settleLingerMs, () => {
-        if (this.#settling.get(name) === fresh) this.#settling.delete(name);
-        fresh.send((ids) => this.#settleAll(disk, action, ids));
-      });
+    let settlements = this.#settling.get(disk);
+    if (settlements === undefined) {
+      settlements = new Settlements(this.#components.clock, (gathered, ids) =>
+        this.#settleAll(disk, gathered, ids),
+      );
+      this.#settling.set(disk, settlements);
     }
-    return batch.add(copyIds);
+    return settlements.add(action, copyIds);
   }
 
   async fetch(
