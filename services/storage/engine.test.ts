@@ -1,6 +1,7 @@
 /** What the engine promises while nothing goes wrong: states, order, checks, room, group sync. */
 import { describe, expect, test } from '@jest/globals';
 import { digestOf } from '../common/digest.ts';
+import { KvError } from '../common/errors.ts';
 import { copyId } from '../common/ids.ts';
 import { MIB } from '../common/units.ts';
 import { readAll, StorageRig, stageChunks, turns } from '../testing/storage-rig.ts';
@@ -144,6 +145,39 @@ describe('staging refuses', () => {
     expect(engine.usage().copies).toBe(1);
     await engine.drop(value.id);
     await expect(engine.stageWhole(value.end, value.data)).rejects.toEqual(code('NOT_FOUND'));
+    await engine.close();
+  });
+
+  test('of many values at once each for itself; repeats among them vote again', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const [first, second, stored] = [rig.value(100), rig.value(200), await rig.whole(engine, 300)];
+    const other = rig.value(100, first.id);
+    const damaged = { end: rig.value(50).end, data: first.data };
+    const syncs = engine.usage().syncs;
+    const given = [first, damaged, second, first, other, stored];
+    const results = await engine.stageWholes(given.map(({ end, data }) => ({ end, data })));
+    expect(results.map((error) => (error instanceof KvError ? error.code : error))).toEqual([
+      null,
+      'CHECKSUM_MISMATCH',
+      null,
+      null,
+      'ALREADY_EXISTS',
+      null,
+    ]);
+    expect(engine.usage()).toMatchObject({ copies: 3, syncs: syncs + 1 });
+    const read = await engine.read(second.id, 0, 200);
+    expect(read).toMatchObject({ kind: 'found', sizeBytes: 200 });
+    await engine.close();
+  });
+
+  test('all of many values when the write fails', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const values = [rig.value(10), rig.value(20)].map(({ end, data }) => ({ end, data }));
+    rig.disk.failNext('write');
+    const results = await engine.stageWholes(values);
+    expect(results).toEqual([code('DISK_FAILED'), code('DISK_FAILED')]);
     await engine.close();
   });
 

@@ -38,6 +38,7 @@ import type {
   StageChunk,
   StageEnd,
   StorageEngine,
+  WholeCopy,
 } from './types.ts';
 
 export { VolumeFolder } from './volume-folder.ts';
@@ -136,12 +137,23 @@ class SegmentEngine implements StorageEngine {
 
   async stageWhole(end: StageEnd, data: Uint8Array, forceSync = false): Promise<void> {
     this.#refuseIfEnded();
-    return this.#parts.staging.stageWhole(end, data, forceSync);
+    const [refusal] = await this.#parts.staging.stageWholes([{ end, data }], forceSync);
+    if (refusal instanceof Error) throw refusal;
+  }
+
+  async stageWholes(values: readonly WholeCopy[]): Promise<readonly (Error | null)[]> {
+    this.#refuseIfEnded();
+    return this.#parts.staging.stageWholes(values, false);
   }
 
   async finalize(copyId: CopyId): Promise<SettleResult> {
+    const [result = 'not-found'] = await this.finalizeAll([copyId]);
+    return result;
+  }
+
+  async finalizeAll(copyIds: readonly CopyId[]): Promise<readonly SettleResult[]> {
     this.#refuseIfEnded();
-    return this.#parts.staging.finalize(copyId);
+    return this.#parts.staging.finalize(copyIds);
   }
 
   async drop(copyId: CopyId): Promise<SettleResult> {

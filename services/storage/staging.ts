@@ -6,7 +6,7 @@
 import { crc32 } from '../common/checksum.ts';
 import type { Clock } from '../common/clock.ts';
 import { type DigestStream, digestOf, digestStream } from '../common/digest.ts';
-import { type ErrorCode, KvError } from '../common/errors.ts';
+import { asError, type ErrorCode, KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
 import type { CopyId, Digest } from '../common/ids.ts';
 import { DROPPED, OPEN, responseTo, UNKNOWN } from './copy-state.ts';
@@ -20,10 +20,17 @@ import {
   RECORD_DATA_MAX,
 } from './limits.ts';
 import type { Reader } from './reader.ts';
-import { draft, encodeChunkMeta, encodeCopyMeta, encodeDropRange, KIND } from './record.ts';
+import {
+  type Draft,
+  draft,
+  encodeChunkMeta,
+  encodeCopyMeta,
+  encodeDropRange,
+  KIND,
+} from './record.ts';
 import type { Journal } from './segment/journal.ts';
 import type { Space } from './space.ts';
-import type { SettleResult, StageChunk, StageEnd } from './types.ts';
+import type { SettleResult, StageChunk, StageEnd, WholeCopy } from './types.ts';
 
 interface OpenCopy {
   chunkCount: number;
@@ -32,6 +39,13 @@ interface OpenCopy {
   promisedBytes: number;
   grownMs: number;
   readonly digest: DigestStream;
+}
+
+/** What is about to be appended together. */
+interface Batch {
+  readonly ends: StageEnd[];
+  readonly records: Draft[];
+  readonly ids: Set<CopyId>;
 }
 
 interface EndInFlight {
@@ -101,20 +115,59 @@ export class Staging {
     if (open === undefined) throw refuse('NOT_FOUND', 'there is no such open copy');
     this.#forget(copyId, open);
     if (open.bytes !== end.sizeBytes || open.digest.finish() !== end.digest) {
-      await this.#append(copyId, KIND.drop, false);
+      await this.#appendDrop(copyId, false);
       throw refuse('CHECKSUM_MISMATCH', 'the copy differs from its size or digest');
     }
     const meta = encodeCopyMeta(KIND.end, { ...end, chunkCount: open.chunkCount });
-    await this.#vote(end, forceSync, draft(KIND.end, copyId, meta));
+    await this.#vote({ ends: [end], records: [draft(KIND.end, copyId, meta)] }, forceSync);
   }
 
-  async stageWhole(end: StageEnd, data: Uint8Array, forceSync: boolean): Promise<void> {
+  /**
+   * Stages values by one append: one wait for all, in place of several promises for each. Answers of each
+   * why it was refused, null once it is staged.
+   */
+  async stageWholes(
+    values: readonly WholeCopy[],
+    forceSync: boolean,
+  ): Promise<readonly (Error | null)[]> {
+    const batch: Batch = { ends: [], records: [], ids: new Set() };
+    const begun: (Error | Promise<void> | null)[] = [];
+    for (const value of values) {
+      if (batch.ids.has(value.end.copyId)) break;
+      begun.push(this.#beginWhole(value, batch));
+    }
+    const done = batch.records.length === 0 ? null : this.#vote(batch, forceSync);
+    // The second of two of the same id is a repeat, now that the first one is on its way.
+    const rest = values.slice(begun.length);
+    const later = rest.length === 0 ? [] : this.stageWholes(rest, forceSync);
+    const failure = await refusalOf(done);
+    const results: (Error | null)[] = [];
+    for (const one of begun) {
+      if (one === null) results.push(failure);
+      else results.push(one instanceof Error ? one : await refusalOf(one));
+    }
+    return rest.length === 0 ? results : results.concat(await later);
+  }
+
+  /** null: it is of the batch now. A promise: a repeat, which waits for what has staged it. */
+  #beginWhole({ end, data }: WholeCopy, batch: Batch): Error | Promise<void> | null {
+    try {
+      const repeat = this.#repeat(end);
+      if (repeat !== null) return repeat;
+      batch.records.push(this.#wholeRecord(end, data));
+      batch.ends.push(end);
+      batch.ids.add(end.copyId);
+      return null;
+    } catch (error) {
+      return asError(error);
+    }
+  }
+
+  #wholeRecord(end: StageEnd, data: Uint8Array): Draft {
     const { copyId } = end;
     if (data.length > RECORD_DATA_MAX) {
       throw refuse('OUT_OF_RANGE', 'a whole value has at most 1 MiB');
     }
-    const repeat = this.#repeat(end);
-    if (repeat !== null) return repeat;
     if (this.#open.has(copyId)) throw refuse('ALREADY_EXISTS', 'the copy is open');
     if (this.#drops.has(copyId)) throw refuse('NOT_FOUND', 'the copy is dropped');
     if (data.length !== end.sizeBytes || digestOf(data) !== end.digest) {
@@ -124,18 +177,23 @@ export class Staging {
     space.admit(data.length, catalog.valueBytes);
     space.spend(data.length);
     const meta = encodeCopyMeta(KIND.whole, { ...end, chunkCount: 0 });
-    const record = draft(KIND.whole, copyId, meta, { data, crc: crc32(data) });
-    await this.#vote(end, forceSync, record);
+    return draft(KIND.whole, copyId, meta, { data, crc: crc32(data) });
   }
 
-  async finalize(id: CopyId): Promise<SettleResult> {
-    const state = this.#parts.catalog.copy(id)?.state ?? UNKNOWN;
-    const { answer, appends } = responseTo(state, 'finalize');
-    if (appends !== null) {
-      await this.#append(id, KIND.commit, false);
-      failpoint('volume.finalized');
+  /** By one append; of each whether there is such a copy. */
+  async finalize(ids: readonly CopyId[]): Promise<readonly SettleResult[]> {
+    const records: Draft[] = [];
+    const results = ids.map((id): SettleResult => {
+      const state = this.#parts.catalog.copy(id)?.state ?? UNKNOWN;
+      const { answer, appends } = responseTo(state, 'finalize');
+      if (appends !== null) records.push(draft(KIND.commit, id));
+      return answer === 'done' ? 'ok' : 'not-found';
+    });
+    if (records.length > 0) {
+      await this.#parts.journal.appendAll(records, false);
+      for (const _ of records) failpoint('volume.finalized');
     }
-    return answer === 'done' ? 'ok' : 'not-found';
+    return results;
   }
 
   async drop(id: CopyId): Promise<void> {
@@ -146,7 +204,7 @@ export class Staging {
     const state = this.#parts.catalog.copy(id)?.state ?? (isBegun ? OPEN : UNKNOWN);
     if (open !== undefined) this.#forget(id, open);
     if (responseTo(state, 'drop').appends === null) return;
-    const done = this.#append(id, KIND.drop, true);
+    const done = this.#appendDrop(id, true);
     this.#drops.set(id, done);
     try {
       await done;
@@ -160,7 +218,7 @@ export class Staging {
     const open = this.#open.get(id);
     if (open !== undefined) this.#forget(id, open);
     else if (this.#ends.has(id) || !this.#isStranded(id)) return;
-    await this.#append(id, KIND.drop, false);
+    await this.#appendDrop(id, false);
   }
 
   /** Drops open copies that nobody feeds any more. */
@@ -174,7 +232,7 @@ export class Staging {
   /** Drops what an earlier life of the process left open. */
   async dropLeftOpen(): Promise<void> {
     const left = [...this.#parts.catalog.open.keys()];
-    await Promise.all(left.map((id) => this.#append(id, KIND.drop, true)));
+    await Promise.all(left.map((id) => this.#appendDrop(id, true)));
   }
 
   #openCopy(chunk: StageChunk): OpenCopy {
@@ -242,20 +300,20 @@ export class Staging {
     if (staged !== end.digest) throw otherDigest();
   }
 
-  async #vote(end: StageEnd, forceSync: boolean, record: ReturnType<typeof draft>): Promise<void> {
-    const done = this.#parts.journal.append(record, this.#votesSynced || forceSync);
-    this.#ends.set(end.copyId, { digest: end.digest, done });
+  /** Appends what ends copies. A repeat that comes meanwhile waits for the same append. */
+  async #vote({ ends, records }: Omit<Batch, 'ids'>, forceSync: boolean): Promise<void> {
+    const done = this.#parts.journal.appendAll(records, this.#votesSynced || forceSync);
+    for (const { copyId, digest } of ends) this.#ends.set(copyId, { digest, done });
     try {
       await done;
-      failpoint('volume.staged', end.owner);
+      for (const { owner } of ends) failpoint('volume.staged', owner);
     } finally {
-      this.#ends.delete(end.copyId);
+      for (const { copyId } of ends) this.#ends.delete(copyId);
     }
   }
 
-  #append(id: CopyId, kind: typeof KIND.commit | typeof KIND.drop, synced: boolean): Promise<void> {
-    const meta = kind === KIND.drop ? UNKNOWN_RANGE : undefined;
-    return this.#parts.journal.append(draft(kind, id, meta), synced);
+  #appendDrop(id: CopyId, synced: boolean): Promise<void> {
+    return this.#parts.journal.append(draft(KIND.drop, id, UNKNOWN_RANGE), synced);
   }
 }
 
@@ -265,3 +323,7 @@ const UNKNOWN_RANGE = encodeDropRange({ lowest: 0, highest: 0 });
 const refuse = (code: ErrorCode, message: string): KvError => new KvError(code, message);
 const otherDigest = (): KvError =>
   refuse('ALREADY_EXISTS', 'a copy of this id with another digest is staged');
+
+/** Why it failed; null where it did not. */
+const refusalOf = (done: Promise<void> | null): Promise<Error | null> | null =>
+  done?.then(() => null, asError) ?? null;

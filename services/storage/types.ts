@@ -99,6 +99,12 @@ export interface EngineUsage {
   readonly corruptRecords: number;
 }
 
+/** A value that comes in one piece. */
+export interface WholeCopy {
+  readonly end: StageEnd;
+  readonly data: Uint8Array;
+}
+
 /**
  * One volume's segment store. All calls may run at the same time; records of one loop turn share one
  * write and one sync. Any write or sync error fails the engine for good: it refuses everything with
@@ -121,8 +127,12 @@ export interface StorageEngine {
   stageEnd(end: StageEnd, forceSync?: boolean): Promise<void>;
   /** A small value (at most 1 MiB, may be empty) in one record: chunk and end at once. */
   stageWhole(end: StageEnd, data: Uint8Array, forceSync?: boolean): Promise<void>;
+  /** Many of them at once; answers of each why it was refused, or null once it is staged. */
+  stageWholes(values: readonly WholeCopy[]): Promise<readonly (Error | null)[]>;
   /** STAGED -> COMMITTED; only ends the asking. Not waited for by any acknowledgement. */
   finalize(copyId: CopyId): Promise<SettleResult>;
+  /** Many of them at once. */
+  finalizeAll(copyIds: readonly CopyId[]): Promise<readonly SettleResult[]>;
   /** Any state -> DROPPED; resolves once durable. Unknown is `ok`. Running reads keep their bytes. */
   drop(copyId: CopyId): Promise<SettleResult>;
   /** Drops an OPEN copy whose stream broke; staged and later ones are left alone. */

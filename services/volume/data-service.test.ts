@@ -80,16 +80,19 @@ async function serve() {
   return { rig, engine, service };
 }
 
-const wholeOf = ({ end, data }: Value): RequestBody => ({
-  $case: 'stageWhole',
-  value: {
-    copyId: hex(end.copyId),
-    txnId: hex(end.txnId),
-    owner: end.owner,
-    digest: hex(end.digest),
-    data: Buffer.from(data),
-  },
+const wholeValueOf = ({ end, data }: Value) => ({
+  copyId: hex(end.copyId),
+  txnId: hex(end.txnId),
+  owner: end.owner,
+  digest: hex(end.digest),
+  data: Buffer.from(data),
 });
+const wholeOf = (value: Value): RequestBody => ({
+  $case: 'stageWhole',
+  value: wholeValueOf(value),
+});
+const failureOf = (code: string): unknown =>
+  expect.objectContaining({ $case: 'failure', value: expect.objectContaining({ code }) });
 const chunkOf = ({ id, data }: Value): RequestBody => ({
   $case: 'stageChunk',
   value: {
@@ -157,6 +160,30 @@ describe('a data stream', () => {
     expect(peer.replies.map(({ body }) => body?.$case)).toEqual(['vote', 'vote', 'vote']);
     // The hello, and one message for the group that one sync made durable.
     expect(peer.sent).toHaveLength(2);
+    expect(service.unanswered).toBe(0);
+  });
+
+  test('answers values of one message each for itself, and what else is in it', async () => {
+    const { rig, service, engine } = await serve();
+    const peer = new Peer(service);
+    peer.greet();
+    const [good, bad, known] = [rig.value(10), rig.value(20), await rig.whole(engine, 30)];
+    const settle = { action: 1, copyIds: [hex(known.id)] };
+    const ids = peer.ask(
+      wholeOf(good),
+      { $case: 'settle', value: settle },
+      wholeOf({ ...bad, data: good.data }),
+      { $case: 'stageWhole', value: { ...wholeValueOf(good), copyId: Buffer.alloc(3) } },
+    );
+    await turns(20);
+    const said = new Map(peer.replies.map(({ requestId, body }) => [requestId, body]));
+    expect(ids.map((id) => said.get(id))).toEqual([
+      { $case: 'vote', value: { disk: 4, session: 9 } },
+      { $case: 'settled', value: { results: [0] } },
+      failureOf('CHECKSUM_MISMATCH'),
+      failureOf('INVALID_ARGUMENT'),
+    ]);
+    expect(await stateOf(engine, known)).toBe('committed');
     expect(service.unanswered).toBe(0);
   });
 

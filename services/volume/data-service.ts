@@ -9,7 +9,13 @@ import type { DataReplies, DataReply, DataRequest, DataRequests } from '../rpc/g
 import { TurnBatcher } from '../rpc/turn-batcher.ts';
 import { type OnOpen, type Outgoing, RPC_LIMITS, type StreamEvents } from '../rpc/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { answer, type OpenCopies, type ParticipantParts } from './participant.ts';
+import {
+  answer,
+  answerWholes,
+  type OpenCopies,
+  type ParticipantParts,
+  type WholeRequest,
+} from './participant.ts';
 
 /** Requests of one stream that may be under way at once; beyond it the peer broke its own window. */
 const UNANSWERED_MAX = 16_384;
@@ -91,7 +97,13 @@ class DataStream implements StreamEvents<DataRequests> {
       this.#refuse(new KvError('INVALID_ARGUMENT', 'a stream begins with hello'));
       return;
     }
-    for (const request of message.requests) this.#take(request);
+    const wholes: WholeRequest[] = [];
+    for (const request of message.requests) {
+      const { requestId, body } = request;
+      if (body?.$case === 'stageWhole') wholes.push({ requestId, value: body.value });
+      else this.#take(request);
+    }
+    if (wholes.length > 0) this.#takeWholes(wholes);
   }
 
   onClosed(): void {
@@ -116,15 +128,28 @@ class DataStream implements StreamEvents<DataRequests> {
   }
 
   #take(request: DataRequest): void {
-    if (this.#unanswered >= UNANSWERED_MAX) {
+    if (!this.#begin(1)) return;
+    void answer(this.#parts, this.#open, request).then((reply) => this.#answered([reply]));
+  }
+
+  #takeWholes(requests: readonly WholeRequest[]): void {
+    if (!this.#begin(requests.length)) return;
+    void answerWholes(this.#parts, requests).then((replies) => this.#answered(replies));
+  }
+
+  #begin(count: number): boolean {
+    if (this.#unanswered + count > UNANSWERED_MAX) {
       this.#refuse(new KvError('OVERLOADED', 'too many unanswered requests on one stream'));
-      return;
+      return false;
     }
-    this.#unanswered += 1;
-    void answer(this.#parts, this.#open, request).then((reply) => {
-      this.#unanswered -= 1;
-      if (!this.#closed) this.#replies.push(reply, bytesOf(reply));
-    });
+    this.#unanswered += count;
+    return true;
+  }
+
+  #answered(replies: readonly DataReply[]): void {
+    this.#unanswered -= replies.length;
+    if (this.#closed) return;
+    for (const reply of replies) this.#replies.push(reply, bytesOf(reply));
   }
 
   #refuse(error: KvError): void {

@@ -28,7 +28,14 @@ import type {
   StageEndRequest,
   StageWholeRequest,
 } from '../rpc/generated/volume.ts';
-import type { CopyInfo, CopyState, StageEnd, StorageEngine } from '../storage/types.ts';
+import type {
+  CopyInfo,
+  CopyState,
+  SettleResult,
+  StageEnd,
+  StorageEngine,
+  WholeCopy,
+} from '../storage/types.ts';
 
 const FETCH_BYTES_MAX = MIB;
 const LIST_LIMIT_MAX = 1000;
@@ -88,13 +95,47 @@ export async function answer(
   try {
     return { requestId: request.requestId, body: await dispatch(parts, open, request) };
   } catch (thrown) {
-    const error = asError(thrown);
-    const code = error instanceof KvError ? error.code : 'INTERNAL';
-    return {
-      requestId: request.requestId,
-      body: { $case: 'failure', value: { code, message: error.message } },
-    };
+    return failureOf(request.requestId, thrown);
   }
+}
+
+/** A request that brings a whole value. */
+export interface WholeRequest {
+  readonly requestId: number;
+  readonly value: StageWholeRequest;
+}
+
+/** Answers those of one message, staged together; never rejects. */
+export async function answerWholes(
+  parts: ParticipantParts,
+  requests: readonly WholeRequest[],
+): Promise<readonly DataReply[]> {
+  const replies: DataReply[] = [];
+  const ids: number[] = [];
+  const values: WholeCopy[] = [];
+  for (const { requestId, value } of requests) {
+    try {
+      values.push(wholeOf(parts, value));
+      ids.push(requestId);
+    } catch (thrown) {
+      replies.push(failureOf(requestId, thrown));
+    }
+  }
+  const refusals = await parts.engine
+    .stageWholes(values)
+    .catch((thrown: unknown) => ids.map(() => asError(thrown)));
+  const body = vote(parts);
+  for (const [at, requestId] of ids.entries()) {
+    const refusal = refusals[at] ?? null;
+    replies.push(refusal === null ? { requestId, body } : failureOf(requestId, refusal));
+  }
+  return replies;
+}
+
+function failureOf(requestId: number, thrown: unknown): DataReply {
+  const error = asError(thrown);
+  const code = error instanceof KvError ? error.code : 'INTERNAL';
+  return { requestId, body: { $case: 'failure', value: { code, message: error.message } } };
 }
 
 function dispatch(
@@ -182,16 +223,22 @@ async function orDrop(
 }
 
 async function stageWhole(parts: ParticipantParts, request: StageWholeRequest): Promise<ReplyBody> {
+  const { end, data } = wholeOf(parts, request);
+  await parts.engine.stageWhole(end, data);
+  return vote(parts);
+}
+
+function wholeOf(parts: ParticipantParts, request: StageWholeRequest): WholeCopy {
   requireSession(parts, 'new');
+  const { data } = request;
   const end = {
     copyId: copyIdOf(request.copyId),
     txnId: txnIdOf(request.txnId),
     owner: request.owner,
-    sizeBytes: request.data.length,
+    sizeBytes: data.length,
     digest: digestOfWire(request.digest),
   };
-  await parts.engine.stageWhole(end, request.data);
-  return vote(parts);
+  return { end, data };
 }
 
 async function pull(parts: ParticipantParts, request: PullRequest): Promise<ReplyBody> {
@@ -215,24 +262,25 @@ async function settle(
   open: OpenCopies,
   request: SettleRequest,
 ): Promise<ReplyBody> {
-  const one = settleAction(parts.engine, request.action);
-  const results = await Promise.all(
-    request.copyIds.map(async (bytes) => {
-      const id = copyIdOf(bytes);
-      const result = await one(id);
-      if (result === 'ok') open.delete(id);
-      return result === 'ok' ? 0 : 1;
-    }),
-  );
+  const ids = request.copyIds.map(copyIdOf);
+  const settled = await settleAll(parts.engine, request.action, ids);
+  const results = settled.map((result, at) => {
+    const id = ids[at];
+    if (result === 'ok' && id !== undefined) open.delete(id);
+    return result === 'ok' ? 0 : 1;
+  });
   return { $case: 'settled', value: { results } };
 }
 
-function settleAction(
+function settleAll(
   engine: StorageEngine,
   action: number,
-): (copy: CopyId) => Promise<'ok' | 'not-found'> {
-  if (action === SETTLE_FINALIZE) return (copy) => engine.finalize(copy);
-  if (action === SETTLE_DISCARD || action === SETTLE_DROP) return (copy) => engine.drop(copy);
+  ids: readonly CopyId[],
+): Promise<readonly SettleResult[]> {
+  if (action === SETTLE_FINALIZE) return engine.finalizeAll(ids);
+  if (action === SETTLE_DISCARD || action === SETTLE_DROP) {
+    return Promise.all(ids.map((id) => engine.drop(id)));
+  }
   throw invalid(`settle action ${action} is unknown`);
 }
 

@@ -118,13 +118,22 @@ export class Journal {
    * @throws KvError `DISK_FAILED`, `OVERLOADED`.
    */
   append(record: Draft, synced: boolean): Promise<void> {
+    return this.appendAll([record], synced);
+  }
+
+  /** `append` of at least one record, in order; resolves when the last one does, the others then have. */
+  appendAll(records: readonly Draft[], synced: boolean): Promise<void> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     if (this.#queueBytes > QUEUE_BYTES_MAX || this.#queue.length >= QUEUE_RECORDS_MAX) {
       return Promise.reject(new KvError('OVERLOADED', 'too many records wait to be written'));
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ draft: record, synced, resolve, reject });
-      this.#queueBytes += recordBytesOf(record);
+      const last = records.at(-1);
+      for (const record of records) {
+        const done = record === last ? resolve : ignore;
+        this.#queue.push({ draft: record, synced, resolve: done, reject });
+        this.#queueBytes += recordBytesOf(record);
+      }
       this.#schedule();
     });
   }
@@ -372,3 +381,5 @@ export class Journal {
     this.#options.onFailure(failure);
   }
 }
+
+const ignore = (): void => undefined;
