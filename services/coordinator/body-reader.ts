@@ -6,11 +6,14 @@ import { concatBytes } from '../common/bytes.ts';
 import { type Clock, withDeadline } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 
-export interface BodyPromises {
-  readonly body: AsyncIterable<Uint8Array>;
+export interface LengthPromises {
   /** null: not promised. */
   readonly declaredBytes: number | null;
   readonly maxBytes: number;
+}
+
+export interface BodyPromises extends LengthPromises {
+  readonly body: AsyncIterable<Uint8Array>;
 }
 
 /** How long a source may take for its next piece; however small, it begins the wait anew. */
@@ -65,21 +68,19 @@ export class BodyReader {
   }
 
   async #next(): Promise<Uint8Array | null> {
-    const { declaredBytes, maxBytes } = this.#promises;
+    const promises = this.#promises;
     if (this.#hasEnded) return null;
     const result = await this.#pull();
     if (result.done === true) {
       this.#hasEnded = true;
-      if (declaredBytes !== null && this.#bytes !== declaredBytes) throw this.#otherLength();
+      checkLength(promises, this.#bytes);
       return null;
     }
     this.#bytes += result.value.length;
-    if (this.#bytes > maxBytes) {
-      throw new KvError('TOO_LARGE', `a value may have at most ${maxBytes} bytes`, {
-        detail: { maxBytes },
-      });
+    checkLimit(promises.maxBytes, this.#bytes);
+    if (promises.declaredBytes !== null && this.#bytes > promises.declaredBytes) {
+      checkLength(promises, this.#bytes);
     }
-    if (declaredBytes !== null && this.#bytes > declaredBytes) throw this.#otherLength();
     return result.value;
   }
 
@@ -102,12 +103,23 @@ export class BodyReader {
       });
     });
   }
+}
 
-  #otherLength(): KvError {
-    return new KvError('INVALID_ARGUMENT', 'the body is not as long as it was declared to be', {
-      detail: { declaredBytes: this.#promises.declaredBytes ?? 0, receivedBytes: this.#bytes },
-    });
-  }
+/** The length of a body that is whole. @throws KvError `TOO_LARGE`, `INVALID_ARGUMENT`. */
+export function checkLength({ declaredBytes, maxBytes }: LengthPromises, bytes: number): void {
+  checkLimit(maxBytes, bytes);
+  if (declaredBytes === null || bytes === declaredBytes) return;
+  throw new KvError('INVALID_ARGUMENT', 'the body is not as long as it was declared to be', {
+    detail: { declaredBytes, receivedBytes: bytes },
+  });
+}
+
+/** @throws KvError `TOO_LARGE`. */
+export function checkLimit(maxBytes: number, bytes: number): void {
+  if (bytes <= maxBytes) return;
+  throw new KvError('TOO_LARGE', `a value may have at most ${maxBytes} bytes`, {
+    detail: { maxBytes },
+  });
 }
 
 const notInTime = (): KvError => new KvError('REQUEST_TIMEOUT', 'the value did not arrive in time');

@@ -10,7 +10,6 @@ import { type DiskId, logIndex, mintTxnId, type TxnId } from '../common/ids.ts';
 import type { Random } from '../common/random.ts';
 import type { Consensus } from '../consensus/types.ts';
 import type { StagedCopy } from '../metadata/commands.ts';
-import type { Placement } from '../placement/replicas.ts';
 import { begin, step, votesOf } from '../two-phase-commit/coordinator.ts';
 import type {
   CommitEffect,
@@ -24,7 +23,8 @@ import type { Decision, Metadata } from './metadata-port.ts';
 import { interpret } from './outcomes.ts';
 import type { Settler } from './settler.ts';
 import type { Stager } from './stager.ts';
-import type { LiveVolume, VolumeDirectory } from './volume-port.ts';
+import type { VolumeDirectory } from './volume-port.ts';
+import type { Places } from './write-targets.ts';
 
 export interface RoundComponents {
   readonly clock: Clock;
@@ -39,7 +39,7 @@ export interface RoundComponents {
 export interface RoundPut {
   readonly key: Uint8Array;
   readonly stager: Stager;
-  readonly placement: Placement<LiveVolume>;
+  readonly places: Places;
 }
 
 export interface RoundOptions {
@@ -72,7 +72,8 @@ export class CommitRound {
   #deadlineMs: number;
   #proposedMs = 0;
   #refusal = new Refusal();
-  #tick: Timer | null = null;
+  /** Of an answered round that still waits for its outcome. */
+  #late: Timer | null = null;
   #stopAwaiting: () => void = () => undefined;
 
   /** `ended` is called once; the round may go on in the background to learn a late outcome. */
@@ -102,12 +103,12 @@ export class CommitRound {
         failed: (disk, error) => this.#failed(staging, disk, error),
       });
     });
-    const placements = puts.map(({ placement }) => ({
-      replicas: placement.replicas.map(({ disk }) => disk),
-      spares: placement.spares.map(({ disk }) => disk),
-    }));
-    this.#tickLater();
-    this.#take(begin(need, placements));
+    this.#take(
+      begin(
+        need,
+        puts.map(({ places }) => places),
+      ),
+    );
   }
 
   /** The request is taken back; from the first proposal on this changes nothing. */
@@ -126,6 +127,18 @@ export class CommitRound {
   /** There is another leader: what was proposed may have been lost with the old one. */
   leaderChanged(): void {
     this.#happened({ kind: 'retry' });
+  }
+
+  /** Looks at deadlines; to be called now and then while the round is not answered. */
+  look(nowMs: number): void {
+    if (nowMs >= this.#deadlineMs) {
+      this.#happened({ kind: 'deadline' });
+    } else if (this.#state?.phase === 'PROPOSED') {
+      const isDue = this.#refusal.isTold || nowMs - this.#proposedMs >= LIMITS.reproposeMs;
+      if (isDue) this.#happened({ kind: 'retry' });
+    } else {
+      this.#options.puts.forEach((put, staging) => this.#lookAt(put.stager, staging, nowMs));
+    }
   }
 
   #failed(staging: number, disk: DiskId, error: Error): void {
@@ -222,9 +235,8 @@ export class CommitRound {
 
   #answer(verdict: Verdict): void {
     if (verdict.kind === 'unknown') {
-      this.#tick?.cancel();
       const { clock } = this.#components;
-      this.#tick = clock.after(LIMITS.lateOutcomeMs, () => this.#close());
+      this.#late = clock.after(LIMITS.lateOutcomeMs, () => this.#close());
     } else {
       this.#close();
     }
@@ -232,27 +244,8 @@ export class CommitRound {
   }
 
   #close(): void {
-    this.#tick?.cancel();
+    this.#late?.cancel();
     this.#stopAwaiting();
-  }
-
-  #tickLater(): void {
-    this.#tick = this.#components.clock.after(LIMITS.commitTickMs, () => {
-      const nowMs = this.#components.clock.monotonicMs();
-      this.#look(nowMs);
-      if (this.#state?.phase !== 'DECIDED') this.#tickLater();
-    });
-  }
-
-  #look(nowMs: number): void {
-    if (nowMs >= this.#deadlineMs) {
-      this.#happened({ kind: 'deadline' });
-    } else if (this.#state?.phase === 'PROPOSED') {
-      const isDue = this.#refusal.isTold || nowMs - this.#proposedMs >= LIMITS.reproposeMs;
-      if (isDue) this.#happened({ kind: 'retry' });
-    } else {
-      this.#options.puts.forEach((put, staging) => this.#lookAt(put.stager, staging, nowMs));
-    }
   }
 
   #lookAt(stager: Stager, staging: number, nowMs: number): void {

@@ -1,8 +1,10 @@
 /**
  * Runs commit rounds and turns their ends into results or errors. Keeps the set of running rounds,
- * so that a change of leader makes each of them propose again.
+ * so that a change of leader makes each of them propose again, and looks at the deadlines of all by one
+ * timer: most rounds end long before it fires.
  */
 import { present, unreachable } from '../common/assert.ts';
+import type { Timer } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
 import type { TxnId } from '../common/ids.ts';
 import {
@@ -11,6 +13,7 @@ import {
   type RoundEnd,
   type RoundOptions,
 } from './commit-round.ts';
+import { LIMITS } from './limits.ts';
 import type { CommitMetrics } from './metrics.ts';
 import { type AppliedOutcome, appliedOr } from './outcomes.ts';
 
@@ -36,6 +39,7 @@ export interface CommitterComponents extends RoundComponents {
 export class Committer {
   readonly #components: CommitterComponents;
   readonly #rounds = new Set<CommitRound>();
+  #tick: Timer | null = null;
 
   constructor(components: CommitterComponents) {
     this.#components = components;
@@ -70,9 +74,17 @@ export class Committer {
       metrics.commit.seconds.observe(seconds, { verdict: labelOf(end) });
       return conclude(round, end);
     });
+    this.#tick ??= clock.after(LIMITS.commitTickMs, () => this.#look());
     round.start();
     if (signal.aborted) onAbort();
     return { outcome, withdraw, postpone: (deadlineMs) => round.postpone(deadlineMs) };
+  }
+
+  #look(): void {
+    const { clock } = this.#components;
+    this.#tick =
+      this.#rounds.size === 0 ? null : clock.after(LIMITS.commitTickMs, () => this.#look());
+    for (const round of [...this.#rounds]) round.look(clock.monotonicMs());
   }
 }
 

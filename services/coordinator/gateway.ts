@@ -21,7 +21,8 @@ export interface PutRequest {
   readonly headers: Headers;
   /** From Content-Length; null for a chunked body. */
   readonly declaredBytes: number | null;
-  readonly body: AsyncIterable<Uint8Array>;
+  /** In pieces, or whole where all of it is at hand. */
+  readonly body: AsyncIterable<Uint8Array> | Uint8Array;
   /** Digest that the client promised, checked before the vote. */
   readonly expectedDigest: Digest | null;
   readonly maxBytes: number;

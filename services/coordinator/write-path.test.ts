@@ -162,6 +162,21 @@ describe('a small value', () => {
     expect(states(world)).toEqual([]);
   });
 
+  test('a body at hand is written and checked as one in pieces, however large', async () => {
+    const world = new CoordinatorWorld();
+    const large = bytes(LIMITS.smallBytesMax + 1);
+    for (const body of [small, large]) {
+      await world.done(world.put('k', body, { body }));
+      expect(digestOf(await world.done(world.get('k')))).toBe(digestOf(body));
+      const code = (more: object) => world.code(world.put('n', body, { body, ...more }));
+      expect(await code({ maxBytes: body.length - 1 })).toBe('TOO_LARGE');
+      expect(await code({ declaredBytes: body.length + 1 })).toBe('INVALID_ARGUMENT');
+      expect(await code({ declaredBytes: body.length - 1 })).toBe('INVALID_ARGUMENT');
+      expect(await code({ expectedDigest: digestOf(utf8('other')) })).toBe('CHECKSUM_MISMATCH');
+    }
+    expect(await world.code(world.get('n'))).toBe('KEY_NOT_FOUND');
+  });
+
   test('stopping: refused at once', async () => {
     const world = new CoordinatorWorld();
     world.writes.beginStop();

@@ -12,7 +12,7 @@ import { mintCopyId, type Random } from '../common/random.ts';
 import type { Consensus } from '../consensus/types.ts';
 import type { Condition } from '../metadata/commands.ts';
 import type { BlobCache } from './blob-cache.ts';
-import { BodyReader } from './body-reader.ts';
+import { BodyReader, checkLength, checkLimit } from './body-reader.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { ChunkStager } from './chunk-stager.ts';
 import type { RoundPut } from './commit-round.ts';
@@ -25,7 +25,7 @@ import type { Stager } from './stager.ts';
 import type { LiveVolume, VolumeClient, VolumeDirectory } from './volume-port.ts';
 import { WholeStager } from './whole-stager.ts';
 import { commandOf, type PlannedOp, putsOf } from './write-plan.ts';
-import { placeKey, requireVolumes, writableVolumes } from './write-targets.ts';
+import { requireVolumes, ShardPlaces, writableVolumes } from './write-targets.ts';
 
 export interface WriteComponents {
   readonly clock: Clock;
@@ -46,24 +46,26 @@ export interface WriteOptions {
   readonly minReplicas: number;
 }
 
-/** A PUT between its first bytes and its answer. */
+/** A large PUT between its first bytes and its answer. */
 interface Upload {
   readonly reader: BodyReader;
   readonly request: PutRequest;
   readonly context: MutationContext;
-  /** The value, or more of its beginning than a small value has. */
+  /** More of its beginning than a small value has. */
   readonly head: Uint8Array;
 }
 
 export class WritePath {
   readonly #components: WriteComponents;
   readonly #options: WriteOptions;
+  readonly #places: ShardPlaces;
   readonly #budget = new ByteBudget(LIMITS.writeBytesMax);
   #isStopping = false;
 
   constructor(components: WriteComponents, options: WriteOptions) {
     this.#components = components;
     this.#options = options;
+    this.#places = new ShardPlaces(options.replicas);
   }
 
   /** Body bytes that requests hold. */
@@ -93,20 +95,17 @@ export class WritePath {
 
   async put(request: PutRequest, context: MutationContext): Promise<MutationResult> {
     await this.#admitCommand(context.timeoutMs);
-    if ((request.declaredBytes ?? 0) > request.maxBytes) throw tooLarge(request.maxBytes);
+    checkLimit(request.maxBytes, request.declaredBytes ?? 0);
     const giveBack = this.#budget.take(chargeOf(request.declaredBytes));
-    const { clock } = this.#components;
-    const reader = new BodyReader(request, { clock, pieceTimeoutMs: context.timeoutMs });
-    const onAbort = (): void => reader.cancel(new KvError('CLIENT_CLOSED', 'the client has gone'));
-    context.signal.addEventListener('abort', onAbort, { once: true });
-    if (context.signal.aborted) onAbort();
     try {
-      return await this.#putFrom(reader, request, context);
-    } catch (error) {
-      reader.cancel(asError(error));
-      throw error;
+      const { body } = request;
+      if (!(body instanceof Uint8Array)) return await this.#putPieces(request, body, context);
+      if (body.length > LIMITS.smallBytesMax) {
+        return await this.#putPieces(request, onePiece(body), context);
+      }
+      checkLength(request, body.length);
+      return await this.#putSmall(request, body, context);
     } finally {
-      context.signal.removeEventListener('abort', onAbort);
       giveBack();
     }
   }
@@ -130,26 +129,43 @@ export class WritePath {
     }
   }
 
-  async #putFrom(
-    reader: BodyReader,
+  async #putPieces(
     request: PutRequest,
+    body: AsyncIterable<Uint8Array>,
     context: MutationContext,
   ): Promise<MutationResult> {
-    const head = await reader.take(LIMITS.smallBytesMax + 1);
-    const upload = { reader, request, context, head };
-    const isSmall = head.length <= LIMITS.smallBytesMax;
-    return isSmall ? this.#putSmall(upload) : this.#putLarge(upload);
+    const { clock } = this.#components;
+    const patience = { clock, pieceTimeoutMs: context.timeoutMs };
+    const reader = new BodyReader({ ...request, body }, patience);
+    const onAbort = (): void => reader.cancel(new KvError('CLIENT_CLOSED', 'the client has gone'));
+    context.signal.addEventListener('abort', onAbort, { once: true });
+    if (context.signal.aborted) onAbort();
+    try {
+      const head = await reader.take(LIMITS.smallBytesMax + 1);
+      return await (head.length <= LIMITS.smallBytesMax
+        ? this.#putSmall(request, head, context)
+        : this.#putLarge({ reader, request, context, head }));
+    } catch (error) {
+      reader.cancel(asError(error));
+      throw error;
+    } finally {
+      context.signal.removeEventListener('abort', onAbort);
+    }
   }
 
-  async #putSmall({ request, context, head }: Upload): Promise<MutationResult> {
+  async #putSmall(
+    request: PutRequest,
+    data: Uint8Array,
+    context: MutationContext,
+  ): Promise<MutationResult> {
     const { cache, metrics } = this.#components;
-    const digest = digestOf(head);
+    const digest = digestOf(data);
     requireDigest(request, digest);
-    const stager = this.#whole(request.key, head, digest);
+    const stager = this.#whole(request.key, data, digest);
     const planned = [this.#planPut(request, stager)];
     const committed = await this.#run(planned, context, this.#deadline(context)).outcome;
-    if (committed.outcome.results[0]?.blobId === stager.blobId) cache.insert(stager.blobId, head);
-    metrics.bytesWritten.add(head.length);
+    if (committed.outcome.results[0]?.blobId === stager.blobId) cache.insert(stager.blobId, data);
+    metrics.bytesWritten.add(data.length);
     return this.#result(committed);
   }
 
@@ -218,9 +234,9 @@ export class WritePath {
     { key, condition, headers }: Pick<PutRequest, 'key' | 'condition' | 'headers'>,
     stager: Stager,
   ): PlannedOp {
-    const { replicas: want, minReplicas: need } = this.#options;
-    const placement = placeKey(key, this.#writable(), { need, want });
-    const put: RoundPut = { key, stager, placement };
+    const volumes = this.#writable();
+    requireVolumes(volumes, this.#options.minReplicas);
+    const put: RoundPut = { key, stager, places: this.#places.of(key, volumes) };
     return { key, condition, body: { kind: 'put', put, headers } };
   }
 
@@ -278,8 +294,9 @@ function requireDigest({ expectedDigest }: PutRequest, digest: Digest): void {
   });
 }
 
-const tooLarge = (maxBytes: number): KvError =>
-  new KvError('TOO_LARGE', `a value may have at most ${maxBytes} bytes`, { detail: { maxBytes } });
+async function* onePiece(data: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(data);
+}
 
 const bytesOf = (ops: readonly TransactionOp[]): number =>
   ops.reduce((sum, { body }) => sum + (body.kind === 'put' ? body.data.length : 0), 0);

@@ -3,7 +3,8 @@
  * state in the session that we hear. Suspected ones are used only when there are too few others.
  */
 import { KvError } from '../common/errors.ts';
-import { chooseReplicas, type Placement } from '../placement/replicas.ts';
+import type { DiskId, ShardId } from '../common/ids.ts';
+import { chooseReplicas } from '../placement/replicas.ts';
 import { shardOf } from '../placement/shard.ts';
 import type { Metadata } from './metadata-port.ts';
 import type { LiveVolume, VolumeDirectory } from './volume-port.ts';
@@ -25,14 +26,52 @@ export function writableVolumes(components: TargetComponents, need: number): rea
   return trusted.length >= need ? trusted : writable;
 }
 
-/** The place of `key`. @throws KvError `TOO_FEW_VOLUMES` when fewer than `need` volumes can take it. */
-export function placeKey(
-  key: Uint8Array,
-  volumes: readonly LiveVolume[],
-  counts: { readonly need: number; readonly want: number },
-): Placement<LiveVolume> {
-  requireVolumes(volumes, counts.need);
-  return chooseReplicas(shardOf(key), volumes, counts.want);
+/** Disks for the copies of one blob. */
+export interface Places {
+  /** At most as many as wanted, best first. */
+  readonly replicas: readonly DiskId[];
+  /** Those that may step in, best first. */
+  readonly spares: readonly DiskId[];
+}
+
+/** The places of all shards, worked out once for a set of volumes: it stays the same for most writes. */
+export class ShardPlaces {
+  readonly #want: number;
+  readonly #byShard = new Map<ShardId, Places>();
+  #volumes: readonly LiveVolume[] = [];
+
+  constructor(want: number) {
+    this.#want = want;
+  }
+
+  /** The place of `key` among `volumes`. */
+  of(key: Uint8Array, volumes: readonly LiveVolume[]): Places {
+    if (!weighAlike(volumes, this.#volumes)) {
+      this.#volumes = volumes;
+      this.#byShard.clear();
+    }
+    const shard = shardOf(key);
+    let places = this.#byShard.get(shard);
+    if (places === undefined) {
+      const { replicas, spares } = chooseReplicas(shard, volumes, this.#want);
+      places = { replicas: replicas.map(diskOf), spares: spares.map(diskOf) };
+      this.#byShard.set(shard, places);
+    }
+    return places;
+  }
+}
+
+const diskOf = ({ disk }: LiveVolume): DiskId => disk;
+
+/** True where both lists give every shard the same place. */
+function weighAlike(a: readonly LiveVolume[], b: readonly LiveVolume[]): boolean {
+  if (a.length !== b.length) return false;
+  for (const [at, { disk, zone, capacityBytes }] of a.entries()) {
+    const other = b[at];
+    if (other?.disk !== disk || other.zone !== zone) return false;
+    if (other.capacityBytes !== capacityBytes) return false;
+  }
+  return true;
 }
 
 /** @throws KvError `TOO_FEW_VOLUMES`. */

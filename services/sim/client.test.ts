@@ -5,7 +5,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { textOf } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
-import type { Gateway, PutRequest } from '../coordinator/gateway.ts';
+import type { Gateway } from '../coordinator/gateway.ts';
 import { MemoryGateway } from '../testing/memory-gateway.ts';
 import type { ClientWorld } from './call.ts';
 import { Client } from './client.ts';
@@ -132,7 +132,7 @@ describe('clients of a run', () => {
   it('give away a gateway that shows other bytes than were written', async () => {
     class Decaying extends MemoryGateway {
       override put(...[request, context]: Parameters<Gateway['put']>) {
-        const readBody = async (body: PutRequest['body']): Promise<Uint8Array> => {
+        const readBody = async (body: AsyncIterable<Uint8Array>): Promise<Uint8Array> => {
           const parts: Uint8Array[] = [];
           for await (const part of body) parts.push(part);
           const whole = Buffer.concat(parts);

@@ -102,7 +102,7 @@ export class Writer {
     return gateway.transact(planned.map(toOp), context);
   }
 
-  /** As HTTP does it: asked first, then the body piece by piece. */
+  /** As HTTP does it: asked first, then the body: whole where it came with the headers, or by pieces. */
   async #put(
     gateway: Gateway,
     put: {
@@ -118,7 +118,8 @@ export class Writer {
     const declaredBytes = draw.chance(0.8) ? value.bytes.length : null;
     const slowMs = draw.chance(0.1) ? 30 : 0;
     await gateway.admitWrite(declaredBytes, context.timeoutMs);
-    const body = async function* (): AsyncGenerator<Uint8Array> {
+    const isAtHand = slowMs === 0 && sent === value.bytes.length && sent <= CHUNK_BYTES;
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {
       for (let at = 0; at < sent; at += CHUNK_BYTES) {
         if (slowMs > 0 || at > 0) await pause(cluster, draw.exponential(slowMs + 0.2));
         yield value.bytes.subarray(at, Math.min(at + CHUNK_BYTES, sent));
@@ -132,7 +133,7 @@ export class Writer {
         condition,
         headers: [],
         declaredBytes,
-        body: body(),
+        body: isAtHand ? value.bytes : pieces(),
         expectedDigest: draw.chance(0.5) ? value.digest : null,
         maxBytes: MAX_BYTES,
       },

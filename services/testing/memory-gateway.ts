@@ -241,7 +241,7 @@ function holds(condition: Condition | null, current: BlobId | undefined): boolea
 
 async function* limited({ body, maxBytes }: PutRequest): AsyncGenerator<Uint8Array> {
   let bytes = 0;
-  for await (const piece of body) {
+  for await (const piece of body instanceof Uint8Array ? piecesOf(body) : body) {
     bytes += piece.length;
     if (bytes > maxBytes) throw new KvError('TOO_LARGE', `at most ${maxBytes} bytes`);
     yield piece;

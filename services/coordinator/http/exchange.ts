@@ -24,7 +24,8 @@ export class Exchange {
   readonly listener: Listener;
   readonly requestId: string;
   readonly startedMs: number;
-  readonly #expectsContinue: boolean;
+  /** The client waits for `100 Continue` before it sends its body. */
+  readonly expectsContinue: boolean;
   #body: RequestBody | null = null;
   #abort: AbortController | null = null;
   #gone: KvError | null = null;
@@ -34,7 +35,7 @@ export class Exchange {
     this.req = parts.req;
     this.res = parts.res;
     this.listener = parts.listener;
-    this.#expectsContinue = parts.expectsContinue;
+    this.expectsContinue = parts.expectsContinue;
     this.requestId = context.mintRequestId();
     this.startedMs = context.components.clock.monotonicMs();
     parts.res.once('close', () => {
@@ -61,7 +62,7 @@ export class Exchange {
         progressBytes: this.context.limits.bodyProgressBytes,
       },
       () => {
-        if (this.#expectsContinue) this.res.writeContinue();
+        if (this.expectsContinue) this.res.writeContinue();
       },
     );
     return this.#body;

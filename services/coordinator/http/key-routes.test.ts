@@ -4,7 +4,7 @@ import { encodeKey } from '../../api/key-path.ts';
 import { utf8 } from '../../common/bytes.ts';
 import { KvError } from '../../common/errors.ts';
 import { type HttpFixture, openHttp } from '../../testing/http-fixture.ts';
-import { call, jsonOf } from '../../testing/raw-http.ts';
+import { call, jsonOf, RawSocket } from '../../testing/raw-http.ts';
 
 let http: HttpFixture;
 
@@ -81,6 +81,26 @@ describe('the life of a key', () => {
     const body = Buffer.alloc(300_000, 'abc');
     await call(http.port, 'PUT /kv/large', { body });
     expect((await call(http.port, 'GET /kv/large')).body.equals(body)).toBe(true);
+  });
+
+  test('bodies that come in one packet with their headers, several of them, keep to their requests', async () => {
+    const put = (key: string, value: string): string =>
+      `PUT /kv/${key} HTTP/1.1\r\nHost: x\r\nContent-Length: ${value.length}\r\n\r\n${value}`;
+    const chunked = 'PUT /kv/p3 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const raw = new RawSocket(http.port);
+    raw.send(`${put('p1', 'first')}${put('p2', '')}${chunked}3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n`);
+    await raw.until(/(HTTP\/1\.1 201[^]*){3}/);
+    raw.send(put('p4', 'later'));
+    await raw.until(/(HTTP\/1\.1 201[^]*){4}/);
+    raw.socket.destroy();
+    const stored = async (key: string): Promise<string> =>
+      (await call(http.port, `GET /kv/${key}`)).body.toString();
+    expect(await Promise.all(['p1', 'p2', 'p3', 'p4'].map(stored))).toEqual([
+      'first',
+      '',
+      'onetwo',
+      'later',
+    ]);
   });
 
   test('kept headers above 2 KiB get 431', async () => {

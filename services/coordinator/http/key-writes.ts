@@ -7,7 +7,7 @@ import { parseQuery } from '../../api/query.ts';
 import { MISSING_ROADMAP } from '../../api/routes.ts';
 import { present } from '../../common/assert.ts';
 import { KvError } from '../../common/errors.ts';
-import type { MutationResult } from '../gateway.ts';
+import type { MutationResult, PutRequest } from '../gateway.ts';
 import { HttpMutationContext } from './contexts.ts';
 import type { Exchange } from './exchange.ts';
 import { checkedBody, promisesOf } from './promised-digest.ts';
@@ -35,7 +35,7 @@ export async function writeKey(exchange: Exchange, key: Uint8Array, query: strin
   const context = new HttpMutationContext(exchange, headers.idempotencyKey);
   checkSize(request.declaredBytes, request.maxBytes);
   await gateway.admitWrite(request.declaredBytes, context.timeoutMs);
-  const body = hashes.length === 0 ? exchange.body : checkedBody(exchange.body, hashes);
+  const body = hashes.length === 0 ? await bodyOf(exchange) : checkedBody(exchange.body, hashes);
   const result = await gateway.put({ ...request, body }, context);
   const [op] = result.results;
   const { effect, blobId, copyCount } = present(op, 'the result of a put');
@@ -46,6 +46,11 @@ export async function writeKey(exchange: Exchange, key: Uint8Array, query: strin
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** Whole where that may be. A client that waits for 100 Continue has sent nothing yet. */
+async function bodyOf({ body, expectsContinue }: Exchange): Promise<PutRequest['body']> {
+  return expectsContinue ? body : ((await body.atHand()) ?? body);
+}
 
 export async function deleteKey(exchange: Exchange, key: Uint8Array, query: string): Promise<void> {
   const gateway = exchange.context.requireGateway();

@@ -17,6 +17,7 @@ export interface BodyLimits {
 type Step = IteratorResult<Uint8Array, undefined>;
 
 const END: Step = { value: undefined, done: true };
+const NOTHING = new Uint8Array(0);
 
 export class RequestBody implements AsyncIterableIterator<Uint8Array, undefined> {
   readonly #req: IncomingMessage;
@@ -50,6 +51,22 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array, undefined>
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  /**
+   * The whole body where all of it came with the headers, as that of a small value does; null: it has to
+   * be read in pieces, which needs much more. Known once the turn is over in which the headers came.
+   */
+  async atHand(): Promise<Uint8Array | null> {
+    if (!this.#req.complete) await new Promise<void>((resolve) => this.#limits.clock.soon(resolve));
+    if (this.#started || this.#error !== null || !this.#req.complete) return null;
+    this.#started = true;
+    this.#ended = true;
+    this.#start();
+    const whole: unknown = this.#req.read();
+    const bytes = whole instanceof Uint8Array ? whole : NOTHING;
+    this.#receivedBytes = bytes.length;
+    return bytes;
   }
 
   next(): Promise<Step> {
