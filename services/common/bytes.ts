@@ -3,7 +3,7 @@
  * or oversized field and never allocates more than the bytes at hand; every decoder builds on it.
  */
 import { KvError } from './errors.ts';
-import { hexByteAt, hexOf } from './ids.ts';
+import { bufferOf, hexByteAt } from './ids.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -162,12 +162,13 @@ export class ByteWriter {
 /** Takes fields from the front of some bytes. */
 export class ByteReader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  /** The same bytes, for all fields that are no bytes: making a view costs more than reading by it. */
+  readonly #view: Buffer;
   #at = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#view = bufferOf(bytes);
   }
 
   get remaining(): number {
@@ -175,22 +176,22 @@ export class ByteReader {
   }
 
   u8(): number {
-    return this.#view.getUint8(this.#take(1));
+    return this.#view.readUInt8(this.#take(1));
   }
 
   u16(): number {
-    return this.#view.getUint16(this.#take(2), true);
+    return this.#view.readUInt16LE(this.#take(2));
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#take(4), true);
+    return this.#view.readUInt32LE(this.#take(4));
   }
 
   u64(): number {
     const at = this.#take(8);
-    const high = this.#view.getUint32(at + 4, true);
+    const high = this.#view.readUInt32LE(at + 4);
     if (high > 0x1fffff) throw new KvError('CORRUPT', 'a 64-bit field exceeds 2^53-1');
-    return high * 2 ** 32 + this.#view.getUint32(at, true);
+    return high * 2 ** 32 + this.#view.readUInt32LE(at);
   }
 
   /** `count` bytes as a view of the input. */
@@ -213,7 +214,8 @@ export class ByteReader {
   }
 
   hex(byteCount: number): string {
-    return hexOf(this.raw(byteCount));
+    const at = this.#take(byteCount);
+    return this.#view.toString('hex', at, at + byteCount);
   }
 
   /** @throws KvError `CORRUPT` when bytes are left over. */

@@ -90,11 +90,11 @@ export function mintTxnId(birth: LogIndex, random: Uint8Array): TxnId {
 export const birthOf = (id: TxnId): LogIndex => logIndex(Number.parseInt(id.slice(0, 12), 16));
 
 /** Lower-case hex of some bytes. */
-export const hexOf = (bytes: Uint8Array): string =>
-  (Buffer.isBuffer(bytes)
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  ).toString('hex');
+export const hexOf = (bytes: Uint8Array): string => bufferOf(bytes).toString('hex');
+
+/** The same bytes as a Buffer; no copy. */
+export const bufferOf = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 
 /** Value of each hex digit by character code; a table, because ids are on every hot path. */
 const NIBBLES = new Uint8Array(128);

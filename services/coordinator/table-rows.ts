@@ -4,9 +4,9 @@
  */
 import { crc32 } from '../common/checksum.ts';
 import { KvError } from '../common/errors.ts';
+import { bufferOf } from '../common/ids.ts';
 
 const CRC_BYTES = 4;
-const SHORT_KEY_BYTES = 40;
 
 export type TableRow = readonly [key: Uint8Array, value: Uint8Array];
 
@@ -35,15 +35,7 @@ export function checked(key: Uint8Array, stored: Uint8Array): Uint8Array {
 }
 
 /** Byte order of keys is code unit order of their names. */
-export function nameOf(key: Uint8Array): string {
-  // Most keys are short, and a view of a small array costs more than its characters.
-  if (key.length <= SHORT_KEY_BYTES) {
-    let name = '';
-    for (const byte of key) name += String.fromCharCode(byte);
-    return name;
-  }
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
-}
+export const nameOf = (key: Uint8Array): string => bufferOf(key).toString('latin1');
 
 /** Little-endian, without a view: this is on the path of every read. */
 const crcAt = (bytes: Uint8Array, at: number): number =>

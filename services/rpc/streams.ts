@@ -3,8 +3,8 @@
  * needed, where a new one for each message would grow from nothing and be copied at each step.
  */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { bufferOf } from '../common/ids.ts';
 import { MIB } from '../common/units.ts';
-import { asBuffer } from './buffers.ts';
 import { type MessageFns, RaftFrame, RaftService } from './generated/raft.ts';
 import { DataReplies, DataRequests, VolumeService } from './generated/volume.ts';
 
@@ -33,6 +33,6 @@ function serializer<T>(type: Pick<MessageFns<T>, 'encode'>): (message: T) => Buf
     kept = null;
     const bytes = type.encode(message, writer).finish();
     if (bytes.length <= KEPT_BYTES) kept = writer;
-    return asBuffer(bytes);
+    return bufferOf(bytes);
   };
 }

@@ -5,6 +5,7 @@
  */
 import { asError, KvError } from '../../common/errors.ts';
 import { failpoint } from '../../common/failpoint.ts';
+import { bufferOf } from '../../common/ids.ts';
 import type { Disk, DiskFile } from '../../disk/disk.ts';
 import { ASIDE_SUFFIX, publishFile, publishPrepared } from '../../disk/publish.ts';
 import { READ_HANDLES_MAX } from '../limits.ts';
@@ -166,9 +167,6 @@ export class SegmentFiles {
 }
 
 const COPY_STEP_BYTES = 1024 * 1024;
-
-export const bufferOf = (bytes: Uint8Array): Buffer =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 
 function isCrossDevice(error: unknown): boolean {
   const cause = error instanceof KvError ? error.cause : error;

@@ -3,6 +3,8 @@
  * names its own place and carries the segment's salt, so a look-alike inside a value is not taken for
  * one. Bad bytes are reported, never skipped in silence, and no length is believed unchecked.
  */
+
+import { bufferOf } from '../../common/ids.ts';
 import { SCAN_WINDOW_BYTES } from '../limits.ts';
 import {
   dataOf,
@@ -12,7 +14,6 @@ import {
   MAGIC_BYTES,
   RECORD_BYTES_MAX,
 } from '../record.ts';
-import { bufferOf } from './files.ts';
 
 export type Scanned =
   | { readonly kind: 'record'; readonly head: Head; readonly data: Buffer }

@@ -5,11 +5,10 @@
  */
 import { ByteReader, ByteWriter } from '../../common/bytes.ts';
 import { crc32 } from '../../common/checksum.ts';
-import { type CopyId, copyId } from '../../common/ids.ts';
+import { bufferOf, type CopyId, copyId } from '../../common/ids.ts';
 import type { OpenExtent } from '../index/catalog.ts';
 import type { SegmentInfo } from '../index/segments.ts';
 import { PARTITIONS, type PartitionShape } from '../index/table.ts';
-import { bufferOf } from '../segment/files.ts';
 
 /** All that a snapshot says besides the words of the tables. */
 export interface SnapshotDescription {
