@@ -135,9 +135,17 @@ export class Driver implements Consensus {
   }
 
   async awaitLeader(timeoutMs: number): Promise<void> {
-    if (this.#core.status().leader !== NOBODY) return;
+    if (this.leader !== NOBODY) return;
     if (this.#isDead) throw new KvError('STOPPING', 'this coordinator has stopped');
     await this.#waiters.leader.wait(this.#parts.clock.monotonicMs() + timeoutMs);
+  }
+
+  get leader(): NodeId {
+    return this.#core.leader;
+  }
+
+  get commit(): LogIndex {
+    return this.#core.commit;
   }
 
   status(): RaftStatus {
@@ -159,7 +167,6 @@ export class Driver implements Consensus {
   }
 
   async transferLeadership(target: NodeId, timeoutMs: number): Promise<NodeId> {
-    const { self } = this.#options.raft;
     if (this.#core.status().role !== 'leader') {
       throw new KvError('NOT_LEADER', 'this coordinator does not lead; ask the leader');
     }
@@ -171,7 +178,7 @@ export class Driver implements Consensus {
       if (role === 'leader' && transferTarget === NOBODY && target === NOBODY) {
         this.#step(() => this.#core.transferLeadership(target));
       }
-      return leader === NOBODY || leader === self ? null : leader;
+      return leader === NOBODY || leader === this.#options.raft.self ? null : leader;
     });
   }
 
@@ -298,10 +305,8 @@ export class Driver implements Consensus {
   }
 
   #noticeLeadership(): void {
+    if (this.#core.isLedAs(this.#status)) return;
     const status = this.#core.status();
-    const before = this.#status;
-    const isSame = status.term === before.term && status.role === before.role;
-    if (isSame && status.leader === before.leader) return;
     this.#status = status;
     this.#parts.logger.info(
       { role: status.role, term: status.term, leader: status.leader },
@@ -326,14 +331,12 @@ export class Driver implements Consensus {
   async #sendSnapshot(peer: NodeId): Promise<void> {
     const { snapshots, logger, metrics, clock } = this.#parts;
     if (snapshots.isSendingTo(peer)) return;
-    const { term: now } = this.#core.status();
-    const stillLeads = (): boolean => {
-      const status = this.#core.status();
-      return !this.#isDead && status.role === 'leader' && status.term === now;
-    };
+    const led = this.#core.status();
+    const stillLeads = (): boolean =>
+      !this.#isDead && led.role === 'leader' && this.#core.isLedAs(led);
     try {
       const pause = (): Promise<void> => sleep(clock, SNAPSHOT_RETRY_MS);
-      const point = await snapshots.send({ peer, term: now, stillLeads, pause });
+      const point = await snapshots.send({ peer, term: led.term, stillLeads, pause });
       metrics.snapshotsSent.add();
       logger.info({ peer, index: point.index }, 'snapshot sent');
       this.#step(() => this.#core.snapshotSent(peer, point));
@@ -371,9 +374,8 @@ export class Driver implements Consensus {
   async #compact(): Promise<void> {
     if (this.#isDead || this.#installing !== null) return;
     const { machine, log, snapshots } = this.#parts;
-    const { flushed } = machine;
-    this.#cuts.note(flushed);
-    const limit = Math.min(flushed.index - this.#options.slackEntries, snapshots.keepFrom);
+    this.#cuts.note(machine.flushed);
+    const limit = Math.min(machine.flushed.index - this.#options.slackEntries, snapshots.keepFrom);
     const cut = this.#cuts.take(this.#core.status().baseIndex, limit);
     if (cut === null) return;
     try {

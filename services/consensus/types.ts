@@ -18,6 +18,11 @@ export interface Consensus {
   waitApplied(index: LogIndex, timeoutMs: number): Promise<void>;
   /** Resolves once a leader is known here, at once where one is. @throws KvError `NO_LEADER` after `timeoutMs`, `STOPPING`. */
   awaitLeader(timeoutMs: number): Promise<void>;
+  /** The leader known here; NOBODY where none is. */
+  readonly leader: NodeId;
+  /** The commit index known here. */
+  readonly commit: LogIndex;
+  /** All of it, at the cost of an object for each peer. */
   status(): RaftStatus;
   /** Milliseconds since the leader was heard, 0 on the leader, Infinity where none was. */
   leaderContactMs(): number;

@@ -265,13 +265,13 @@ export class CoordinatorAdmin implements AdminPort {
   }
 
   #leader(): { nodeId: number; name: string } | null {
-    const leader = this.#member?.consensus.status().leader ?? NOBODY;
+    const leader = this.#member?.consensus.leader ?? NOBODY;
     const found = this.#member?.identity.members.find(({ node }) => node === leader);
     return found === undefined ? null : { nodeId: found.node, name: found.name };
   }
 
   #leaderUrl(): string | null {
-    const leader = this.#member?.consensus.status().leader ?? NOBODY;
+    const leader = this.#member?.consensus.leader ?? NOBODY;
     if (leader === NOBODY) return null;
     if (leader === this.#member?.identity.node) return `http://${this.#parts.httpAddress}`;
     const address = this.#parts.peers.fact(leader)?.httpAddress ?? '';

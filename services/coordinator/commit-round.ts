@@ -6,7 +6,7 @@ import { present } from '../common/assert.ts';
 import type { Clock, Timer } from '../common/clock.ts';
 import { type ErrorCode, KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
-import { type DiskId, logIndex, mintTxnId, type TxnId } from '../common/ids.ts';
+import { type DiskId, mintTxnId, type TxnId } from '../common/ids.ts';
 import type { Random } from '../common/random.ts';
 import type { Consensus } from '../consensus/types.ts';
 import type { StagedCopy } from '../metadata/commands.ts';
@@ -193,8 +193,7 @@ export class CommitRound {
 
   #mint(): void {
     const { consensus, random } = this.#components;
-    const birth = logIndex(consensus.status().commit);
-    this.#txnId = mintTxnId(birth, random.bytes(10));
+    this.#txnId = mintTxnId(consensus.commit, random.bytes(10));
     failpoint('gateway.minted');
   }
 

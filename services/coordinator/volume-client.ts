@@ -14,8 +14,14 @@ import type {
   VolumeClient,
   VolumeDirectory,
   VoteResult,
+  WholeValueCopy,
 } from './volume-port.ts';
-import { type ReplyBody, VolumeStream, type VolumeStreamComponents } from './volume-stream.ts';
+import {
+  type ReplyBody,
+  type RequestBody,
+  VolumeStream,
+  type VolumeStreamComponents,
+} from './volume-stream.ts';
 
 export interface StreamsComponents extends VolumeStreamComponents {
   readonly directory: VolumeDirectory;
@@ -41,6 +47,8 @@ export class VolumeStreams implements VolumeClient {
   readonly #components: StreamsComponents;
   readonly #streams = new Map<DiskId, VolumeStream>();
   readonly #settling = new Map<DiskId, Settlements>();
+  /** The last value sent: most go to three disks, one right after the other. */
+  #sent: { readonly copy: WholeValueCopy; readonly body: RequestBody } | null = null;
 
   constructor(components: StreamsComponents) {
     this.#components = components;
@@ -86,20 +94,16 @@ export class VolumeStreams implements VolumeClient {
     return voteOf(disk, await this.#stream(disk).request(body, bytes, WRITE_TIMEOUT_MS));
   }
 
-  async stageWhole(...[disk, whole]: Parameters<VolumeClient['stageWhole']>): Promise<VoteResult> {
-    const { copyId, txnId, owner, digest, data } = whole;
-    const value = {
-      copyId: bytesOfHex(copyId),
-      txnId: bytesOfHex(txnId),
-      owner,
-      digest: bytesOfHex(digest),
-      data,
-    };
-    const bytes = data.length + owner.length + REQUEST_BYTES;
-    const body = { $case: 'stageWhole', value } as const;
+  async stageWhole(disk: DiskId, whole: WholeValueCopy): Promise<VoteResult> {
+    const bytes = whole.data.length + whole.owner.length + REQUEST_BYTES;
+    let sent = this.#sent;
+    if (sent?.copy !== whole) {
+      sent = { copy: whole, body: wholeBody(whole) };
+      this.#sent = sent;
+    }
     // A message leaves at the end of this turn anyway, and its sync covers what is settled with it.
     this.#settling.get(disk)?.leave();
-    return voteOf(disk, await this.#stream(disk).request(body, bytes, WRITE_TIMEOUT_MS));
+    return voteOf(disk, await this.#stream(disk).request(sent.body, bytes, WRITE_TIMEOUT_MS));
   }
 
   settle(
@@ -203,6 +207,17 @@ export class VolumeStreams implements VolumeClient {
       stream.open();
     }
   }
+}
+
+function wholeBody({ copyId, txnId, owner, digest, data }: WholeValueCopy): RequestBody {
+  const value = {
+    copyId: bytesOfHex(copyId),
+    txnId: bytesOfHex(txnId),
+    owner,
+    digest: bytesOfHex(digest),
+    data,
+  };
+  return { $case: 'stageWhole', value };
 }
 
 const isSaid = (condition: CopyCondition | undefined): condition is CopyCondition =>

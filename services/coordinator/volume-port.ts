@@ -61,6 +61,15 @@ export interface CheckResult {
   readonly conditions: readonly CopyCondition[];
 }
 
+/** A small value with the end of its staging. */
+export interface WholeValueCopy {
+  readonly copyId: CopyId;
+  readonly txnId: TxnId;
+  readonly owner: Uint8Array;
+  readonly digest: Digest;
+  readonly data: Uint8Array;
+}
+
 /** Every call rejects with a KvError: `UNAVAILABLE` when the stream is away or breaks, or the volume's code. */
 export interface VolumeClient {
   stageChunk(
@@ -83,16 +92,8 @@ export interface VolumeClient {
       readonly digest: Digest;
     },
   ): Promise<VoteResult>;
-  stageWhole(
-    disk: DiskId,
-    whole: {
-      readonly copyId: CopyId;
-      readonly txnId: TxnId;
-      readonly owner: Uint8Array;
-      readonly digest: Digest;
-      readonly data: Uint8Array;
-    },
-  ): Promise<VoteResult>;
+  /** Cheapest where the same object goes to several disks in turn. */
+  stageWhole(disk: DiskId, whole: WholeValueCopy): Promise<VoteResult>;
   /** Results in the order of `copyIds`: true done, false not found. Batched by turn. */
   settle(
     disk: DiskId,

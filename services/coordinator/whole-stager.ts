@@ -3,9 +3,9 @@
  * asked for, and any spare may step in at any time.
  */
 import type { Clock } from '../common/clock.ts';
-import { type BlobId, copyId, type Digest, type DiskId, type TxnId } from '../common/ids.ts';
+import { type BlobId, copyOfWrite, type Digest, type DiskId, type TxnId } from '../common/ids.ts';
 import { Debts, report, type Stager, type StagerEvents } from './stager.ts';
-import type { VolumeClient } from './volume-port.ts';
+import type { VolumeClient, WholeValueCopy } from './volume-port.ts';
 
 export interface WholeValue {
   readonly blobId: BlobId;
@@ -19,6 +19,8 @@ export class WholeStager implements Stager {
   readonly #value: WholeValue;
   readonly #debts = new Debts();
   #events: StagerEvents | null = null;
+  /** What every volume is sent. */
+  #copy: WholeValueCopy | null = null;
   readonly held = true;
 
   constructor(
@@ -54,8 +56,8 @@ export class WholeStager implements Stager {
     const { clock, volumes } = this.#components;
     const { blobId, owner, data, digest } = this.#value;
     this.#debts.owe(disk, clock.monotonicMs());
-    const vote = volumes.stageWhole(disk, { copyId: copyId(blobId), txnId, owner, digest, data });
-    report(vote, () => this.#debts.has(disk), {
+    this.#copy ??= { copyId: copyOfWrite(blobId), txnId, owner, digest, data };
+    report(volumes.stageWhole(disk, this.#copy), () => this.#debts.has(disk), {
       done: ({ session }) => {
         this.#debts.paid(disk);
         this.#events?.voted(disk, session);

@@ -80,7 +80,7 @@ export class WritePath {
 
   /** @throws KvError `STOPPING`, `NO_LEADER`, `TOO_FEW_VOLUMES`, `NO_SPACE`, `OVERLOADED`. */
   async admit(declaredBytes: number | null, timeoutMs: number): Promise<void> {
-    await this.#admitCommand(timeoutMs);
+    if (!this.#isLed()) await this.#awaitLeader(timeoutMs);
     const writable = this.#writable();
     const { minReplicas } = this.#options;
     requireVolumes(writable, minReplicas);
@@ -94,7 +94,7 @@ export class WritePath {
   }
 
   async put(request: PutRequest, context: MutationContext): Promise<MutationResult> {
-    await this.#admitCommand(context.timeoutMs);
+    if (!this.#isLed()) await this.#awaitLeader(context.timeoutMs);
     checkLimit(request.maxBytes, request.declaredBytes ?? 0);
     const giveBack = this.#budget.take(chargeOf(request.declaredBytes));
     try {
@@ -119,7 +119,7 @@ export class WritePath {
   }
 
   async transact(ops: readonly TransactionOp[], context: MutationContext): Promise<MutationResult> {
-    await this.#admitCommand(context.timeoutMs);
+    if (!this.#isLed()) await this.#awaitLeader(context.timeoutMs);
     const giveBack = this.#budget.take(bytesOf(ops));
     try {
       const planned = ops.map((op) => this.#planOp(op));
@@ -273,12 +273,16 @@ export class WritePath {
     return writableVolumes(this.#components, this.#options.minReplicas);
   }
 
-  /** A leader that hands over or has died is replaced in far less time than a client waits to ask again. */
-  async #admitCommand(timeoutMs: number): Promise<void> {
+  /** True where nothing speaks against a command now. @throws KvError `STOPPING`. */
+  #isLed(): boolean {
     if (this.#isStopping) throw new KvError('STOPPING', 'this coordinator is stopping');
+    return this.#components.consensus.leader !== NOBODY;
+  }
+
+  /** A leader that hands over or has died is replaced in far less time than a client waits to ask again. */
+  #awaitLeader(timeoutMs: number): Promise<void> {
     const { consensus } = this.#components;
-    if (consensus.status().leader !== NOBODY) return;
-    await consensus.awaitLeader(Math.min(timeoutMs, LIMITS.leaderPatienceMs));
+    return consensus.awaitLeader(Math.min(timeoutMs, LIMITS.leaderPatienceMs));
   }
 
   #result({ txnId, outcome }: Committed): MutationResult {

@@ -160,6 +160,20 @@ export class RaftCore {
     return { hardState, truncateFrom, entries, committed, ...state.outbox.take() };
   }
 
+  get leader(): NodeId {
+    return this.#state.leader;
+  }
+
+  get commit(): LogIndex {
+    return this.#state.log.commit;
+  }
+
+  /** True where role, term and leader are those of `status`. */
+  isLedAs({ role, term, leader }: Pick<RaftStatus, 'role' | 'term' | 'leader'>): boolean {
+    const state = this.#state;
+    return state.role === role && state.term === term && state.leader === leader;
+  }
+
   status(): RaftStatus {
     const state = this.#state;
     const progress = [...(state.leadership?.progress ?? [])];

@@ -36,6 +36,10 @@ export class FakeConsensus implements Consensus {
     this.#metadata = metadata;
   }
 
+  get commit(): LogIndex {
+    return this.#metadata.appliedIndex;
+  }
+
   get commands(): readonly Command[] {
     return this.proposed.map((bytes) => decodeCommand(bytes));
   }
