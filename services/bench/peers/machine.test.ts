@@ -3,7 +3,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { diskBytesOf, isKernelThread, otherCoresOf, writeLimit } from './machine.ts';
+import {
+  diskBytesOf,
+  isKernelThread,
+  otherCoresOf,
+  proportionalBytes,
+  writeLimit,
+} from './machine.ts';
 import type { Door } from './peer.ts';
 import { groupsOf, QUICK_ROWS, ROWS, rowsNamed } from './rows.ts';
 import { getRequest, putRequest, valueIn } from './single.ts';
@@ -30,6 +36,14 @@ test('other work is that of all but ours, of those that began meanwhile too', ()
   const of = { ours: new Set([1]), seconds: 3 };
   expect(otherCoresOf(before, after, of)).toBeCloseTo(0.5);
   expect(otherCoresOf(before, new Map(), of)).toBeNull();
+});
+
+test('this process has some memory, and no more than is resident', async () => {
+  if (process.platform !== 'linux') return;
+  const bytes = await proportionalBytes(process.pid);
+  expect(bytes).toBeGreaterThan(10e6);
+  expect(bytes).toBeLessThan(process.memoryUsage.rss() * 1.5);
+  expect(await proportionalBytes(2 ** 30)).toBeNull();
 });
 
 test('a folder is as large as the blocks of its files, and the write limit leaves none behind', async () => {

@@ -40,6 +40,13 @@ export function otherCoresOf(
   return Math.max(0, spent) / seconds;
 }
 
+/** Resident memory, pages that several processes share divided among them; null: unknown. */
+export async function proportionalBytes(pid: number): Promise<number | null> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
+  const kib = /^Pss:\s+(\d+) kB/m.exec(text)?.[1];
+  return kib === undefined ? null : Number(kib) * 1024;
+}
+
 /** Blocks that the files of a folder take; a file that goes meanwhile counts nothing. */
 export async function diskBytesOf(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);

@@ -9,7 +9,7 @@ const slice = (over: Partial<Slice> = {}): Slice => ({
   operations: 1000,
   errors: {},
   cpuSeconds: 1,
-  rssBytes: 10,
+  memoryBytes: 10,
   otherCores: 0,
   storedBytes: 0,
   diskBytes: 0,
@@ -30,11 +30,11 @@ test('the first round is dropped, and the middle one of the others counts', () =
   const figures = figuresOf(
     'put-1k-64',
     'etcd',
-    rates.map((perSecond, i) => slice({ perSecond, p50Ms: i, p99Ms: 10 * i, rssBytes: i })),
+    rates.map((perSecond, i) => slice({ perSecond, p50Ms: i, p99Ms: 10 * i, memoryBytes: i })),
   );
   expect(figures).toMatchObject({
     ...{ perSecond: 200, perSecondLeast: 100, perSecondMost: 300 },
-    ...{ p50Ms: 2, p99Ms: 20, rssBytes: 3 },
+    ...{ p50Ms: 2, p99Ms: 20, memoryBytes: 3 },
   });
 });
 

@@ -10,7 +10,7 @@ export interface Slice {
   readonly errors: Readonly<Record<string, number>>;
   /** Of all processes of the peer together, the generator apart; null: unknown. */
   readonly cpuSeconds: number | null;
-  readonly rssBytes: number | null;
+  readonly memoryBytes: number | null;
   /** Cores that programs which are no part of the race took meanwhile; null: unknown. */
   readonly otherCores: number | null;
   /** Of all acknowledged PUTs, counted or not. */
@@ -30,7 +30,7 @@ export interface RowFigures {
   readonly errors: Readonly<Record<string, number>>;
   /** CPU seconds of 1,000 operations. */
   readonly cpuSeconds: number | null;
-  readonly rssBytes: number | null;
+  readonly memoryBytes: number | null;
   readonly otherCores: number | null;
   /** Over all rounds, the dropped one included; null where nothing was stored. */
   readonly diskPerByte: number | null;
@@ -103,7 +103,7 @@ export function figuresOf(row: string, door: DoorName, slices: readonly Slice[])
     p99Ms: of(({ p99Ms }) => p99Ms),
     errors: addedUp(counted.map(({ errors }) => errors)),
     cpuSeconds: median(known(cpuOfThousand)),
-    rssBytes: known(({ rssBytes }) => rssBytes).at(-1) ?? null,
+    memoryBytes: known(({ memoryBytes }) => memoryBytes).at(-1) ?? null,
     otherCores: others.length === 0 ? null : Math.max(...others),
     diskPerByte: stored === 0 ? null : sum(({ diskBytes }) => diskBytes) / stored,
   };

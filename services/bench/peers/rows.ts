@@ -14,7 +14,7 @@ export interface Row {
   readonly group: string;
 }
 
-const KEYS_MAX = 10_000;
+const KEYS_MAX = 4000;
 const KEY_BYTES_MAX = 256 * MIB;
 const NAMES: Readonly<Record<Workload, string>> = {
   put: 'PUT',

@@ -104,6 +104,7 @@ class InstalledSeaweedFs implements Installed {
         dialect: { ...byId, putQuery: '?fsync=true' },
         targets,
         durability: 'asked to sync each PUT (fsync=true); by ids given out beforehand',
+        isFor: ({ workload }) => workload === 'put' || workload === 'mix',
       },
       {
         name: 'SeaweedFS filer',

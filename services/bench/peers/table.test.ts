@@ -9,7 +9,7 @@ import { markdownTables, type Report, terminalTable } from './table.ts';
 function row(id: string, door: DoorName, perSecond: number, errors = {}): RowFigures {
   const slice = {
     ...{ perSecond, p50Ms: 1.25, p99Ms: 12.6, operations: 1000, errors },
-    ...{ cpuSeconds: 0.5, rssBytes: 300 * 1024 ** 2, otherCores: 0.01 },
+    ...{ cpuSeconds: 0.5, memoryBytes: 300 * 1024 ** 2, otherCores: 0.01 },
     ...{ storedBytes: 100, diskBytes: 320 },
   };
   return figuresOf(id, door, [slice]);

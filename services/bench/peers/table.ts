@@ -80,7 +80,7 @@ function cellsOf(row: RowFigures): readonly string[] {
     row.p99Ms.toFixed(1),
     String(errorCount(row)),
     figure(row.cpuSeconds, 2),
-    row.rssBytes === null ? '-' : formatBytes(row.rssBytes),
+    row.memoryBytes === null ? '-' : formatBytes(row.memoryBytes),
     figure(row.diskPerByte, 2),
     figure(row.otherCores, 2),
   ];
@@ -167,7 +167,7 @@ function costTables(figures: Figures, doors: readonly string[]): readonly string
       [`${row.title}: CPU s / 1,000`, ...of(({ cpuSeconds }) => figure(cpuSeconds, 2))],
       [
         `${row.title}: memory`,
-        ...of(({ rssBytes }) => (rssBytes === null ? '-' : formatBytes(rssBytes))),
+        ...of(({ memoryBytes }) => (memoryBytes === null ? '-' : formatBytes(memoryBytes))),
       ],
       ...(row.workload === 'put' ? [[`${row.title}: disk bytes per stored byte`, ...disk]] : []),
     ];

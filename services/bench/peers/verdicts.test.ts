@@ -16,7 +16,7 @@ const NOTHING: Figures = {
 function row(id: string, door: DoorName, over: Partial<RowFigures> = {}): RowFigures {
   const slice = {
     ...{ perSecond: 100, p50Ms: 1, p99Ms: 10, operations: 1, errors: {} },
-    ...{ cpuSeconds: 1, rssBytes: 1, otherCores: 0, storedBytes: 0, diskBytes: 0 },
+    ...{ cpuSeconds: 1, memoryBytes: 1, otherCores: 0, storedBytes: 0, diskBytes: 0 },
   };
   return { ...figuresOf(id, door, [slice]), ...over };
 }
@@ -139,8 +139,8 @@ test('disk and memory', () => {
   expect(verdict(puts({ diskPerByte: 3.5 }), disk).outcome).toBe('holds');
   expect(verdict(puts({ diskPerByte: 3.51 }), disk).outcome).toBe('falls short');
   const memory = "memory after PUTs of 1 KiB: at most SeaweedFS'";
-  const weed = row('put-1k-64', 'SeaweedFS volumes', { rssBytes: 400 * 1024 ** 2 });
-  expect(verdict(puts({ rssBytes: 600 * 1024 ** 2 }, weed), memory)).toMatchObject({
+  const weed = row('put-1k-64', 'SeaweedFS volumes', { memoryBytes: 400 * 1024 ** 2 });
+  expect(verdict(puts({ memoryBytes: 600 * 1024 ** 2 }, weed), memory)).toMatchObject({
     outcome: 'falls short',
     why: '600 MiB against 400 MiB: 50 % more',
   });

@@ -143,8 +143,8 @@ function diskUse(figures: Figures): Verdict {
 function memory(figures: Figures): Verdict {
   const goal = "memory after PUTs of 1 KiB: at most SeaweedFS'";
   const id = 'put-1k-64';
-  const ours = rowOf(figures, id, OURS)?.rssBytes ?? null;
-  const theirs = rowOf(figures, id, VOLUMES)?.rssBytes ?? null;
+  const ours = rowOf(figures, id, OURS)?.memoryBytes ?? null;
+  const theirs = rowOf(figures, id, VOLUMES)?.memoryBytes ?? null;
   if (ours === null || theirs === null) return notMeasured(goal);
   const against = `${formatBytes(ours)} against ${formatBytes(theirs)}`;
   return judged(goal, ours <= theirs, [against, percentOver(ours, theirs)]);
