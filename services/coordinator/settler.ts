@@ -3,9 +3,9 @@
  * it may get lost: a volume that was not told asks. A finalize that finds no copy means that a
  * record names a copy which is not there, so the key is reported thin.
  */
+import type { Clock } from '../common/clock.ts';
 import { failpoint } from '../common/failpoint.ts';
-import type { BlobId, DiskId } from '../common/ids.ts';
-import { copyId } from '../common/ids.ts';
+import { type BlobId, type CopyId, copyOfWrite, type DiskId } from '../common/ids.ts';
 import type { Consensus } from '../consensus/types.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -13,14 +13,23 @@ import type { Metadata } from './metadata-port.ts';
 import type { VolumeClient } from './volume-port.ts';
 
 export interface SettlerComponents {
+  readonly clock: Clock;
   readonly consensus: Consensus;
   readonly metadata: Metadata;
   readonly volumes: VolumeClient;
   readonly logger: Logger;
 }
 
+/** A copy that its volume is to keep. */
+interface Kept {
+  readonly key: Uint8Array;
+  readonly blobId: BlobId;
+}
+
 export class Settler {
   readonly #components: SettlerComponents;
+  /** Decided in this turn of the loop: they are told together. */
+  readonly #kept = new Map<DiskId, Kept[]>();
 
   constructor(components: SettlerComponents) {
     this.#components = components;
@@ -33,37 +42,54 @@ export class Settler {
   finalize(key: Uint8Array, blobId: BlobId, disks: readonly DiskId[]): void {
     const record = this.#components.metadata.record(key);
     if (record?.blobId !== blobId) return;
-    for (const copy of record.copies) {
-      if (!disks.includes(copy.disk)) continue;
+    if (this.#kept.size === 0) this.#components.clock.soon(() => this.#tellKept());
+    for (const { disk } of record.copies) {
+      if (!disks.includes(disk)) continue;
       failpoint('gateway.finalizing', key);
-      this.#settle(copy.disk, 'finalize', blobId, (isThere) => {
-        failpoint('gateway.finalized', key);
-        if (!isThere) this.#suspect(key, blobId, copy.disk);
-      });
+      const kept = this.#kept.get(disk);
+      if (kept === undefined) this.#kept.set(disk, [{ key, blobId }]);
+      else kept.push({ key, blobId });
     }
   }
 
   /** Drops staged copies that no record can name. */
   discard(blobId: BlobId, disks: readonly DiskId[]): void {
     failpoint('gateway.discarding');
-    for (const disk of disks) this.#settle(disk, 'discard', blobId, () => undefined);
+    for (const disk of disks) {
+      this.#settle(disk, 'discard', [copyOfWrite(blobId)], () => undefined);
+    }
+  }
+
+  #tellKept(): void {
+    const all = [...this.#kept];
+    this.#kept.clear();
+    for (const [disk, kept] of all) {
+      const copyIds = kept.map(({ blobId }) => copyOfWrite(blobId));
+      this.#settle(disk, 'finalize', copyIds, (results) => {
+        for (const [at, { key, blobId }] of kept.entries()) {
+          failpoint('gateway.finalized', key);
+          if (results[at] === false) this.#suspect(key, blobId, disk);
+        }
+      });
+    }
   }
 
   #settle(
     disk: DiskId,
     action: 'finalize' | 'discard',
-    blobId: BlobId,
-    answered: (isThere: boolean) => void,
+    copyIds: readonly CopyId[],
+    settled: (results: readonly boolean[]) => void,
   ): void {
     const { volumes, logger } = this.#components;
-    volumes.settle(disk, action, [copyId(blobId)]).then(
-      ([isThere]) => answered(isThere ?? true),
-      (error: unknown) => logger.debug({ disk, action, error }, 'volume not told of a decision'),
-    );
+    volumes
+      .settle(disk, action, copyIds)
+      .then(settled, (error: unknown) =>
+        logger.debug({ disk, action, error }, 'volume not told of a decision'),
+      );
   }
 
   #suspect(key: Uint8Array, blobId: BlobId, disk: DiskId): void {
-    const command = { kind: 'suspect', key, blobId, disk, copyId: copyId(blobId) } as const;
+    const command = { kind: 'suspect', key, blobId, disk, copyId: copyOfWrite(blobId) } as const;
     this.#components.consensus.propose(encodeCommand(command), () => undefined);
   }
 }
