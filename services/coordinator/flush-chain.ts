@@ -43,18 +43,27 @@ export class FlushChain {
     this.#kept = kept;
   }
 
-  /** From the stored rows: without a hole from the oldest kept flush to the one of `meta`. */
-  static read(rows: readonly TableRow[], storedMeta: Uint8Array | undefined): ReadChain {
+  /**
+   * From the stored rows: without a hole from the oldest kept flush to the one of `meta`. As long as none had
+   * to go for their number, the oldest is the first of all, and what it names before itself is nothing.
+   */
+  static read(
+    rows: readonly TableRow[],
+    storedMeta: Uint8Array | undefined,
+    kept: number = FLUSHES_KEPT,
+  ): ReadChain {
     if (storedMeta === undefined) {
       if (rows.length > 0) return { kind: 'void', why: 'the newest flush is missing' };
       return { kind: 'chain', chain: new FlushChain(), meta: null };
     }
     const meta = decodeMeta(checked(META_KEY, storedMeta));
     const indexes: number[] = [];
+    const isCut = rows.length >= kept;
     for (const [key, value] of rows) {
       const index = indexOf(key);
-      const before = indexes.at(-1);
-      if (before !== undefined && new ByteReader(checked(key, value)).u64() !== before) {
+      const before = new ByteReader(checked(key, value)).u64();
+      const isOldestOfCut = isCut && indexes.length === 0;
+      if (!isOldestOfCut && before !== (indexes.at(-1) ?? 0)) {
         return { kind: 'void', why: `the flush before ${index} is missing` };
       }
       indexes.push(index);
@@ -62,7 +71,7 @@ export class FlushChain {
     if ((indexes.at(-1) ?? 0) !== meta.point.index) {
       return { kind: 'void', why: 'the newest flush is not the last of its chain' };
     }
-    return { kind: 'chain', chain: new FlushChain(indexes), meta };
+    return { kind: 'chain', chain: new FlushChain(indexes, kept), meta };
   }
 
   /** The rows that a flush adds to its batch; the chain counts it from now on. */

@@ -221,6 +221,7 @@ describe('damage', () => {
 
   test.each([
     ['a hole in the flush chain', flushRow(2)],
+    ['the first flush missing', flushRow(1)],
     ['the newest flush row missing', flushRow(4)],
     ['the present flush missing', Uint8Array.of(0)],
   ])('%s makes the state void', async (_name, row) => {
