@@ -112,10 +112,12 @@ function thinTrouble({ cluster }: FinishParts): string | null {
   const { underReplicated, lost } = metadata.counters;
   const unreconciled = metadata.disks().filter((disk) => disk.state !== 'gone' && !disk.reconciled);
   const replaced = replacedDisks(metadata.disks()).filter(({ state }) => state !== 'gone');
+  const named = metadata.disks().filter(({ state, refs }) => state === 'gone' && refs > 0);
   if (lost > 0) return `${lost} keys are lost`;
   if (underReplicated > 0) return `${underReplicated} keys lack copies`;
   if (unreconciled.length > 0) return `${unreconciled.length} disks are not reconciled`;
   if (replaced.length > 0) return `${replaced.length} replaced disks are not gone`;
+  if (named.length > 0) return `${named.length} gone disks are still named by keys`;
   return null;
 }
 

@@ -359,7 +359,9 @@ function isWhole(cluster: SimCluster, invariants: Invariants): boolean {
     return session > 0 && record?.session === session && record.reconciled;
   });
   const isReplaced = replacedDisks(metadata.disks()).every(({ state }) => state === 'gone');
-  return isKnown && isReplaced && metadata.counters.underReplicated === 0;
+  // Keys of a disk that has just been declared gone are counted one by one as they are come to.
+  const isLeft = metadata.disks().every(({ state, refs }) => state !== 'gone' || refs === 0);
+  return isKnown && isReplaced && isLeft && metadata.counters.underReplicated === 0;
 }
 
 function told(fields: LogFields): string {
