@@ -49,6 +49,12 @@ describe('a simulated cluster', () => {
     expect(Object.keys(faults).length).toBeGreaterThan(2);
   });
 
+  it('lets no other volume lose its bytes while keys still name the gone disk of the first', async () => {
+    const { troubles, faults } = await run(planOf(1027, 'within'));
+    expect(troubles).toEqual([]);
+    expect(faults).toMatchObject({ wipe: expect.any(Number) });
+  });
+
   it('goes the same way twice, event by event', async () => {
     const plan = planOf(17, 'within');
     const [first, second] = [await run(plan), await run(plan)];
