@@ -188,10 +188,14 @@ export class HttpKube implements Kube {
 const callOf = ({ signal, deadlineMs }: Call): Call =>
   deadlineMs === undefined ? { signal } : { signal, deadlineMs };
 
-const rootOf = ({ apiVersion }: Kind): string =>
+const rootOf = ({ apiVersion }: Pick<Kind, 'apiVersion'>): string =>
   apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
 
-function collectionPath(kind: Kind, namespace: string | undefined): string {
+/** Where the objects of a kind are, all of them or those of a namespace. */
+export function collectionPath(
+  kind: Pick<Kind, 'apiVersion' | 'plural'>,
+  namespace: string | undefined,
+): string {
   const within = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
   return `${rootOf(kind)}${within}/${kind.plural}`;
 }

@@ -8,7 +8,7 @@ import { MINUTE_MS, SECOND_MS } from '../common/units.ts';
 import type { Member } from '../coordinator/member.ts';
 import type { Client } from './client.ts';
 import { statesOf } from './copies.ts';
-import { leaderOf, replacedDisks } from './operator.ts';
+import { leaderOf, namedGoneDisks, replacedDisks } from './operator.ts';
 import type { Recorder } from './recorder.ts';
 import type { SimCluster } from './types.ts';
 
@@ -112,7 +112,7 @@ function thinTrouble({ cluster }: FinishParts): string | null {
   const { underReplicated, lost } = metadata.counters;
   const unreconciled = metadata.disks().filter((disk) => disk.state !== 'gone' && !disk.reconciled);
   const replaced = replacedDisks(metadata.disks()).filter(({ state }) => state !== 'gone');
-  const named = metadata.disks().filter(({ state, refs }) => state === 'gone' && refs > 0);
+  const named = namedGoneDisks(metadata.disks());
   if (lost > 0) return `${lost} keys are lost`;
   if (underReplicated > 0) return `${underReplicated} keys lack copies`;
   if (unreconciled.length > 0) return `${unreconciled.length} disks are not reconciled`;

@@ -28,6 +28,11 @@ export function replacedDisks(disks: readonly DiskRecord[]): readonly DiskRecord
   );
 }
 
+/** Disks that are gone and still named by keys: those keys are counted as thin only once they are come to. */
+export function namedGoneDisks(disks: readonly DiskRecord[]): readonly DiskRecord[] {
+  return disks.filter(({ state, refs }) => state === 'gone' && refs > 0);
+}
+
 export class Operator {
   readonly #cluster: SimCluster;
 

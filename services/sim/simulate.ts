@@ -17,7 +17,7 @@ import { BrokenInvariant, Invariants } from './invariants.ts';
 import { violationsOf } from './linearizable.ts';
 import { LinkTable } from './links.ts';
 import { Observer } from './observer.ts';
-import { leaderOf, Operator, replacedDisks } from './operator.ts';
+import { leaderOf, namedGoneDisks, Operator, replacedDisks } from './operator.ts';
 import type { SimPlan } from './plan.ts';
 import { Recorder } from './recorder.ts';
 import { revisionViolations } from './revisions.ts';
@@ -359,8 +359,7 @@ function isWhole(cluster: SimCluster, invariants: Invariants): boolean {
     return session > 0 && record?.session === session && record.reconciled;
   });
   const isReplaced = replacedDisks(metadata.disks()).every(({ state }) => state === 'gone');
-  // Keys of a disk that has just been declared gone are counted one by one as they are come to.
-  const isLeft = metadata.disks().every(({ state, refs }) => state !== 'gone' || refs === 0);
+  const isLeft = namedGoneDisks(metadata.disks()).length === 0;
   return isKnown && isReplaced && isLeft && metadata.counters.underReplicated === 0;
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { defaultAccess } from '../../../operator/kube/access.ts';
+import { collectionPath } from '../../../operator/kube/http-kube.ts';
 import { HttpTransport } from '../../../operator/kube/http-transport.ts';
 import { KINDS } from '../../../operator/kube/kinds.ts';
 import { requestMetrics } from '../../../operator/kube/metrics.ts';
@@ -67,7 +68,5 @@ function pathOf(word: string, namespace: string | undefined): string {
   );
   const kind = known ?? MORE_KINDS[word];
   if (kind === undefined) throw new Error(`no kind is called ${word}`);
-  const root = kind.apiVersion.includes('/') ? '/apis' : '/api';
-  const where = namespace === undefined ? '' : `/namespaces/${namespace}`;
-  return `${root}/${kind.apiVersion}${where}/${kind.plural}`;
+  return collectionPath(kind, namespace);
 }
