@@ -15,16 +15,13 @@ import type { WritersTold } from '../power-loss/writers-story.ts';
 
 jest.setTimeout(120_000);
 const MAIN = resolve(import.meta.dirname, '../power-loss/main.ts');
-/** Dozens of processes start: what Node has compiled once serves them all. */
-const COMPILED = resolve(import.meta.dirname, '../../node_modules/.cache/compiled');
 const lack = whatImagesLack();
 if (lack !== null) console.warn(`SKIPPED: power loss on a real file system: ${lack}`);
 
 /** The story's own words; its mounts are gone with it. */
 async function told<T>(story: string): Promise<T> {
   const node = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN, story];
-  const env = { ...process.env, NODE_COMPILE_CACHE: COMPILED };
-  const { stdout } = await promisify(execFile)('unshare', [...UNSHARE, ...node], { env });
+  const { stdout } = await promisify(execFile)('unshare', [...UNSHARE, ...node]);
   return JSON.parse(stdout) as T;
 }
 
