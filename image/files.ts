@@ -1,10 +1,9 @@
 /**
  * The files of the image, one list for both ways to make it: the Dockerfile runs main.ts, and the
  * cluster of the tests packs the same tree without Docker. Under /minikv stand the built programs
- * and the packages that they need when they run; /usr/local/bin holds the names of package.json's
+ * and the packages that are no part of them; /usr/local/bin holds the names of package.json's
  * `bin` table.
  */
-import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
@@ -14,11 +13,13 @@ import {
   readFileSync,
   symlinkSync,
 } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { basename, join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
 const HOME = '/minikv';
 const PROGRAMS = '/usr/local/bin';
+/** Packages with native code, which find their files beside them: every other one is in the programs. */
+export const NATIVE_PACKAGES = ['@c4312/blake3-native', 'blake3', 'classic-level'];
 /** What no program reads when it runs. */
 const UNREAD = /\.(d\.[cm]?ts|map)$/;
 /** Native code for other machines: packages bring it for all at once, in folders of this name. */
@@ -35,12 +36,18 @@ export const IMAGE_SETTINGS = {
 interface Manifest {
   readonly version: string;
   readonly bin: Readonly<Record<string, string>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
 /** The version and the programs of this tree. */
-export function imageManifest(): Manifest {
-  return JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest;
-}
+export const imageManifest = (): Manifest => manifestAt(join(ROOT, 'package.json'));
+
+/** What the programs are made from, relative to the project. */
+export const programSources = (): string[] =>
+  Object.values(imageManifest().bin).map((file) => file.replace(/^dist\/(.*)\.js$/, '$1.ts'));
+
+const manifestAt = (path: string): Manifest => JSON.parse(readFileSync(path, 'utf8')) as Manifest;
 
 /**
  * Writes the tree of the image into an existing folder; `built` is where `npm run build` wrote to.
@@ -51,7 +58,10 @@ export function writeImageFiles(folder: string, built: string): void {
   mkdirSync(home, { recursive: true });
   copy(join(ROOT, 'package.json'), join(home, 'package.json'));
   writeBuilt(folder, built);
-  for (const path of productionPackages()) copy(join(ROOT, path), join(home, path));
+  for (const name of closureOf(NATIVE_PACKAGES)) {
+    const path = join('node_modules', name);
+    copy(join(ROOT, path), join(home, path));
+  }
   mkdirSync(join(folder, PROGRAMS), { recursive: true });
   for (const [name, file] of Object.entries(imageManifest().bin)) {
     symlinkSync(join(HOME, file), join(folder, PROGRAMS, name));
@@ -72,13 +82,18 @@ export function writeBuilt(folder: string, built: string): void {
   }
 }
 
-/** Folders of the installed packages that the programs need, as npm knows them; none twice. */
-function productionPackages(): readonly string[] {
-  const list = ['ls', '--omit=dev', '--all', '--parseable'];
-  const paths = execFileSync('npm', list, { cwd: ROOT, encoding: 'utf8' }).trim().split('\n');
-  const folders = paths.map((path) => relative(ROOT, path)).filter((path) => path !== '');
-  // A package within another one's folder comes with it.
-  return folders.filter((path) => !folders.some((outer) => path.startsWith(`${outer}/`)));
+/** The packages and all that they need, as far as it is installed: some of it is for other machines. */
+function closureOf(names: readonly string[]): ReadonlySet<string> {
+  const found = new Set<string>();
+  const waiting = [...names];
+  for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
+    const manifest = join(ROOT, 'node_modules', name, 'package.json');
+    if (found.has(name) || !existsSync(manifest)) continue;
+    found.add(name);
+    const { dependencies = {}, optionalDependencies = {} } = manifestAt(manifest);
+    waiting.push(...Object.keys({ ...dependencies, ...optionalDependencies }));
+  }
+  return found;
 }
 
 function copy(from: string, to: string): void {
