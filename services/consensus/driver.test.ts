@@ -155,6 +155,14 @@ const ignore = (): void => {};
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 
 describe('three drivers', () => {
+  test('that start anew have a leader long before the shortest patient timeout', async () => {
+    const world = await three();
+    await world.clock.advance(300);
+    const leaders = [...world.nodes.values()].map(({ driver }) => driver.leader);
+    expect(new Set(leaders).size).toBe(1);
+    expect(leaders[0]).not.toBe(0);
+  });
+
   test('apply what any of them proposes, with one sync for many proposals of a turn', async () => {
     const world = await three();
     const leader = await world.leader();
@@ -376,6 +384,7 @@ describe('a follower', () => {
       // Its request for a first read promises nothing and may leave at any time.
       onMessages: (messages) =>
         void heard.push(...messages.filter(({ kind }) => kind !== 'read-request')),
+      onOpened: ignore,
       onClosed: ignore,
       onSnapshotChunk: () => Promise.reject(new Error('no snapshot here')),
     });
@@ -408,6 +417,7 @@ describe('a follower', () => {
     const leader = world.network.transport(nodeId(1));
     leader.listen({
       onMessages: ignore,
+      onOpened: ignore,
       onClosed: ignore,
       onSnapshotChunk: () => Promise.reject(new Error('no snapshot here')),
     });

@@ -90,6 +90,7 @@ export class Driver implements Consensus {
   start(): void {
     this.#parts.transport.listen({
       onMessages: (messages) => this.#receive(messages),
+      onOpened: () => this.#step(() => this.#core.connectionOpened()),
       onClosed: (peer) => this.#step(() => this.#core.connectionClosed(peer)),
       onSnapshotChunk: (chunk) => this.#takeChunk(chunk),
     });

@@ -24,6 +24,8 @@ export interface SnapshotProgress {
 
 export interface TransportHandlers {
   onMessages(messages: readonly Message[]): void;
+  /** A link to a peer opened. */
+  onOpened(): void;
   /** The link from `peer` closed: a hint that it may have died. */
   onClosed(peer: NodeId): void;
   onSnapshotChunk(chunk: SnapshotChunk): Promise<SnapshotProgress>;

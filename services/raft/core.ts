@@ -8,6 +8,7 @@ import { type LogIndex, logIndex, NOBODY, type NodeId, type Term } from '../comm
 import { dispatch } from './dispatch.ts';
 import {
   endRecovery,
+  seekLeader,
   snapshotInstalled,
   snapshotReady,
   suspectLeader,
@@ -75,6 +76,11 @@ export class RaftCore {
     this.#step((state) => {
       if (state.leadership !== null) beginTransfer(state, state.leadership, to);
     });
+  }
+
+  /** A link to a peer opened: messages to it and from it may pass from now on. */
+  connectionOpened(): void {
+    this.#step(seekLeader);
   }
 
   /** The link from `peer` closed: a hint that it may have died. */

@@ -38,6 +38,15 @@ export function suspectLeader(state: RaftState): void {
   beginPreVote(state);
 }
 
+/**
+ * A link to a peer opened, and with it perhaps a majority came together: where nobody leads, as after a
+ * restart of all, there is no reason to wait for the patient timeout. A living leader is heard before.
+ */
+export function seekLeader(state: RaftState): void {
+  if (state.leader !== NOBODY || !isPromotable(state)) return;
+  retryAfter(state, state.options.heartbeatTicks);
+}
+
 export function handleAppend(state: RaftState, request: AppendRequest): void {
   assert(request.term === state.term, 'other terms are handled before');
   heardLeader(state, request.from);
@@ -150,7 +159,7 @@ function noteRecoveryMark(
   endRecovery(state);
 }
 
-/** Ticks of the two quick ways to a pre-vote: a suspicion, and a retry after an election by it. */
+/** Ticks of the two quick ways to a pre-vote: a suspicion, and an attempt that is planned soon. */
 function isHintDue(state: RaftState): boolean {
   const { suspicion, retry } = state;
   if (suspicion !== null) {

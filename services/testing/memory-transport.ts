@@ -33,6 +33,7 @@ export class MemoryNetwork {
       listen: (handlers) => {
         mine = handlers;
         this.#nodes.set(self, handlers);
+        if (this.#nodes.size > 1) for (const { onOpened } of this.#nodes.values()) onOpened();
       },
       send: (messages) => {
         if (mine === null || this.#nodes.get(self) !== mine) return;

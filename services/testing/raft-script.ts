@@ -58,6 +58,10 @@ export class RaftScript {
     crash: ([id, survivors]) => this.#cluster.crash(Number(id), Number(survivors ?? 0)),
     restart: ([id]) => this.#restart(Number(id)),
     'lose-log': ([id, kept]) => this.#cluster.loseLog(Number(id), Number(kept)),
+    open: ([id]) => {
+      this.#cluster.core(Number(id)).connectionOpened();
+      this.#cluster.collect(Number(id));
+    },
     close: ([id, peer]) => {
       this.#cluster.core(Number(id)).connectionClosed(nodeId(Number(peer)));
       this.#cluster.collect(Number(id));

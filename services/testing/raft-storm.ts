@@ -156,9 +156,10 @@ class Storm {
   #hint(id: number): void {
     const other = nodeId(1 + this.#random.below(this.#size));
     const core = this.cluster.core(id);
-    const dice = this.#random.below(4);
+    const dice = this.#random.below(5);
     if (dice === 0) core.transferLeadership(this.#random.below(2) === 0 ? nodeId(0) : other);
     else if (dice === 1) core.connectionClosed(other);
+    else if (dice === 2) core.connectionOpened();
     else core.peerUnreachable(other);
     this.cluster.collect(id);
   }

@@ -38,6 +38,8 @@ export interface PeerLinkOptions {
   readonly address: () => string;
   /** Refuses a hello that is not the peer's. */
   readonly check: (hello: Hello | undefined) => KvError | null;
+  /** The peer has said hello. */
+  readonly onOpened: () => void;
   /** A stream on which the peer had said hello has closed. */
   readonly onClosed: () => void;
 }
@@ -84,6 +86,7 @@ export class PeerLink {
           if (refusal !== null) throw refusal;
           this.#boot = hello?.bootId ?? 0;
           this.#direct = '';
+          this.#options.onOpened();
         },
         onDrain: () => {
           this.#isFull = false;

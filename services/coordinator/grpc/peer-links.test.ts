@@ -27,6 +27,7 @@ const NAMES = ['coord-0', 'coord-1', 'coord-2'];
 
 type Event =
   | { readonly kind: 'message'; readonly message: Message }
+  | { readonly kind: 'opened' }
   | { readonly kind: 'closed'; readonly peer: NodeId }
   | { readonly kind: 'chunk'; readonly chunk: SnapshotChunk };
 
@@ -119,6 +120,7 @@ async function start(names: Names, { ordinal, bootId = 1, isDirect, isInDns }: S
         onMessages: (messages) => {
           for (const message of messages) inbox.push({ kind: 'message', message });
         },
+        onOpened: () => inbox.push({ kind: 'opened' }),
         onClosed: (peer) => inbox.push({ kind: 'closed', peer }),
         onSnapshotChunk: (chunk) => {
           inbox.push({ kind: 'chunk', chunk });
@@ -220,6 +222,17 @@ describe('peer links', () => {
         }
       }
     }
+  });
+
+  test('a process that comes is told of once its hello was heard', async () => {
+    const names: Names = new Map();
+    const a = await start(names, { ordinal: 0 });
+    a.run();
+    const b = await start(names, { ordinal: 1 });
+    expect(a.inbox.waiting).toEqual([]);
+    b.run();
+    expect(await a.inbox.next()).toEqual({ kind: 'opened' });
+    expect(await b.inbox.next()).toEqual({ kind: 'opened' });
   });
 
   test('a process that goes is hinted at, by its own stream and by ours', async () => {

@@ -80,6 +80,7 @@ export class PeerLinks implements Transport, StateExchange {
         peer: member,
         address: () => addressOf(member.name) ?? member.address,
         check: (hello) => this.#checkHello(hello, member),
+        onOpened: () => this.#handlers?.onOpened(),
         onClosed: () => this.#hint(member.node),
       });
       this.#peers.set(member.node, {
