@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { diskId, logIndex, session } from '../common/ids.ts';
+import { diskId, logIndex, NOBODY, nodeId, session } from '../common/ids.ts';
 import type { CoordinatorFrame, Heartbeat, VolumeFrame } from '../rpc/generated/registry.ts';
 import type { Introduction } from '../rpc/hello.ts';
 import type { StreamEvents } from '../rpc/types.ts';
@@ -155,7 +155,7 @@ describe('registration', () => {
     expect(volume.last('registered')).toMatchObject({ value: { session: volume.session } });
   });
 
-  test('without a leader it is refused for now', async () => {
+  test('where the leader has just gone it is refused for now', async () => {
     const { clock, consensus, service } = setUp();
     const volume = new Volume(service, 'v1');
     volume.hello();
@@ -163,6 +163,23 @@ describe('registration', () => {
     volume.register(1);
     await clock.flush();
     expect(volume.last('refused')).toMatchObject({ value: { code: 'NO_LEADER' } });
+  });
+
+  test('without a leader it waits a second for one, and is refused for now', async () => {
+    const { clock, consensus, service } = setUp();
+    const volume = new Volume(service, 'v1');
+    volume.hello();
+    consensus.changeLeader(NOBODY);
+    volume.register(1);
+    await clock.advance(900);
+    expect(volume.last('refused')).toBeUndefined();
+    await clock.advance(200);
+    expect(volume.last('refused')).toMatchObject({ value: { code: 'NO_LEADER' } });
+    volume.register(1);
+    await clock.advance(500);
+    consensus.changeLeader(nodeId(1));
+    await clock.flush();
+    expect(volume.last('registered')).toMatchObject({ value: { disk: 1 } });
   });
 
   test('an unknown or gone disk, another name, or an older start is refused for good', async () => {

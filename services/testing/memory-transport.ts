@@ -33,7 +33,7 @@ export class MemoryNetwork {
       listen: (handlers) => {
         mine = handlers;
         this.#nodes.set(self, handlers);
-        if (this.#nodes.size > 1) for (const { onOpened } of this.#nodes.values()) onOpened();
+        if (this.#nodes.size > 1) for (const met of this.#nodes.values()) met.onOpened();
       },
       send: (messages) => {
         if (mine === null || this.#nodes.get(self) !== mine) return;

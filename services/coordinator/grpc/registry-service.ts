@@ -31,6 +31,7 @@ import type {
 import { checkHello, helloTo, type Introduction } from '../../rpc/hello.ts';
 import type { Outgoing, StreamEvents } from '../../rpc/types.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { LIMITS } from '../limits.ts';
 import type { Metadata } from '../metadata-port.ts';
 import type { RegistryMetrics } from '../metrics.ts';
 import type { VolumeRegistry } from '../volume-registry.ts';
@@ -241,9 +242,14 @@ class VolumeSession {
       zone: request.zone ?? null,
       capacityBytes,
     });
-    consensus.propose(command, (reason) => {
-      if (this.#awaitedNonce === nonce) this.#refuse('NO_LEADER', `not proposed: ${reason}`);
-    });
+    const refused = (why: string): void => {
+      if (this.#awaitedNonce === nonce) this.#refuse('NO_LEADER', `not proposed: ${why}`);
+    };
+    // After a restart of all, volumes are here before there is a leader.
+    consensus.awaitLeader(LIMITS.leaderPatienceMs).then(
+      () => consensus.propose(command, refused),
+      () => refused('no-leader'),
+    );
   }
 
   #heartbeat(beat: Heartbeat): void {
