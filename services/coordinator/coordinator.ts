@@ -15,10 +15,10 @@ import { NodeFolder } from '../consensus/node-folder.ts';
 import type { Identity } from '../consensus/transport.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { CoordinatorFrame, VolumeFrame } from '../rpc/generated/registry.ts';
-import { RegistryService as RegistryMethods } from '../rpc/generated/registry.ts';
 import type { Introduction } from '../rpc/hello.ts';
 import type { Network } from '../rpc/network.ts';
 import { bidi, startRpcServer } from '../rpc/server.ts';
+import { REGISTRY_STREAM } from '../rpc/streams.ts';
 import type { Outgoing, RpcServer, StreamEvents } from '../rpc/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -216,7 +216,7 @@ export class Coordinator {
     });
     const http = await this.#startHttp();
     http.serveAdmin(admin);
-    const registry = bidi(RegistryMethods.session, (outgoing) => this.#acceptVolume(outgoing));
+    const registry = bidi(REGISTRY_STREAM, (outgoing) => this.#acceptVolume(outgoing));
     const services = [...raft.services(), registry];
     const rpc = await startRpcServer(
       { clock, logger, network },

@@ -212,7 +212,7 @@ describe('a message that cannot be decoded ends its stream and nothing else', ()
           cut: () => undefined,
         };
         const end = new StreamEnd<unknown, unknown>(new ManualClock(), wire, {
-          encode: () => Buffer.alloc(0),
+          encode: () => [],
           decode: (received) => codec.decode(received),
         });
         end.open(() => ({

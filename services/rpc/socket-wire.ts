@@ -15,7 +15,7 @@ import {
 } from './frames.ts';
 import type { StreamSocket } from './network.ts';
 import type { Wire } from './stream-end.ts';
-import { RPC_LIMITS } from './types.ts';
+import { type Parts, RPC_LIMITS } from './types.ts';
 
 /** Up to here a copy is cheaper than a second buffer in the write. */
 const COPIED_BYTES_MAX = 16 * 1024;
@@ -76,8 +76,19 @@ export class SocketWire implements Wire {
     this.#write(FRAME.open);
   }
 
-  write(bytes: Buffer, written: () => void): void {
-    this.#write(FRAME.message, bytes, written);
+  write(parts: Parts, byteCount: number, written: () => void): void {
+    const [only] = parts;
+    if (parts.length === 1 && only !== undefined && byteCount <= COPIED_BYTES_MAX) {
+      this.#write(FRAME.message, only, written);
+      return;
+    }
+    const socket = this.#socket;
+    if (socket.destroyed || socket.writableEnded) return;
+    socket.cork();
+    socket.write(headerOf(FRAME.message, byteCount));
+    const last = parts.at(-1);
+    for (const part of parts) socket.write(part, part === last ? written : undefined);
+    socket.uncork();
   }
 
   finish(reason: KvError | undefined): void {
@@ -93,14 +104,7 @@ export class SocketWire implements Wire {
   #write(kind: FrameKind, payload: Uint8Array = NOTHING, written?: () => void): void {
     const socket = this.#socket;
     if (socket.destroyed || socket.writableEnded) return;
-    if (payload.length <= COPIED_BYTES_MAX) {
-      socket.write(frameOf(kind, payload), written);
-      return;
-    }
-    socket.cork();
-    socket.write(headerOf(kind, payload.length));
-    socket.write(payload, written);
-    socket.uncork();
+    socket.write(frameOf(kind, payload), written);
   }
 
   #take(kind: number, payload: Buffer): void {

@@ -5,14 +5,14 @@
  */
 import type { Clock, Timer } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
-import { type OnOpen, type Outgoing, RPC_LIMITS, type StreamEvents } from './types.ts';
+import { type OnOpen, type Outgoing, type Parts, RPC_LIMITS, type StreamEvents } from './types.ts';
 
 /** The transport below; whatever ends it, `StreamEnd.closed` must be called in the end. */
 export interface Wire {
   /** host:port of the other end. */
   readonly remote: string;
-  /** `written` once the bytes have left this process. */
-  write(bytes: Buffer, written: () => void): void;
+  /** `written` once the bytes, all parts of a message, have left this process. */
+  write(parts: Parts, byteCount: number, written: () => void): void;
   /** Ends the stream behind what is queued. */
   finish(reason: KvError | undefined): void;
   /** Ends it now; what is queued is lost. */
@@ -20,7 +20,7 @@ export interface Wire {
 }
 
 export interface StreamCodec<Out, In> {
-  readonly encode: (message: Out) => Buffer;
+  readonly encode: (message: Out) => Parts;
   readonly decode: (bytes: Buffer) => In;
 }
 
@@ -54,18 +54,20 @@ export class StreamEnd<Out, In> implements Outgoing<Out> {
 
   send(message: Out): boolean {
     if (this.#isEnding || this.#isClosed) return false;
-    const bytes = this.#codec.encode(message);
-    if (bytes.length > RPC_LIMITS.messageBytesMax) {
-      throw new KvError('TOO_LARGE', `a message of ${bytes.length} bytes exceeds the wire's limit`);
+    const parts = this.#codec.encode(message);
+    let byteCount = 0;
+    for (const part of parts) byteCount += part.length;
+    if (byteCount > RPC_LIMITS.messageBytesMax) {
+      throw new KvError('TOO_LARGE', `a message of ${byteCount} bytes exceeds the wire's limit`);
     }
-    if (this.#queuedBytes + bytes.length > RPC_LIMITS.queuedBytesMax) {
+    if (this.#queuedBytes + byteCount > RPC_LIMITS.queuedBytesMax) {
       this.#isEnding = true;
       this.#ownReason = new KvError('OVERLOADED', `${this.remote} does not read; it was cut off`);
       this.#wire.cut();
       return false;
     }
-    this.#queuedBytes += bytes.length;
-    this.#wire.write(bytes, () => this.#written(bytes.length));
+    this.#queuedBytes += byteCount;
+    this.#wire.write(parts, byteCount, () => this.#written(byteCount));
     if (this.#queuedBytes <= RPC_LIMITS.queuedBytesHigh) return true;
     this.#isWaitingForDrain = true;
     return false;

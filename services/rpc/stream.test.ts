@@ -18,7 +18,7 @@ import { type BidiMethod, type Link, type Outgoing, RPC_LIMITS, type RpcServer }
 
 /** Any small message serves; Failure has two texts. */
 const codec = {
-  encode: (value: Failure) => Buffer.from(FailureCodec.encode(value).finish()),
+  encode: (value: Failure) => [FailureCodec.encode(value).finish()],
   decode: (bytes: Buffer) => FailureCodec.decode(bytes),
 };
 const TALK: BidiMethod<Failure, Failure> = {
@@ -348,7 +348,7 @@ describe('bad input on a stream', () => {
     const there = new Inbox<Event>();
     const server = await serve(there);
     const { socket } = rawStream(server.port, Buffer.alloc(0));
-    const frame = frameOf(FRAME.message, TALK.requestSerialize(say('slowly')));
+    const frame = frameOf(FRAME.message, Buffer.concat(TALK.requestSerialize(say('slowly'))));
     for (const byte of Buffer.concat([prefaceOf(TALK.path), frame])) {
       await new Promise((resolve) => socket.write(Buffer.of(byte), resolve));
     }
@@ -361,7 +361,7 @@ describe('bad input on a stream', () => {
     const server = await serve(there);
     const { socket, send } = rawStream(server.port);
     socket.write(Buffer.of(1, 0, 0, 0, 200, 7));
-    send(FRAME.message, TALK.requestSerialize(say('known')));
+    send(FRAME.message, Buffer.concat(TALK.requestSerialize(say('known'))));
     await opened(there);
     expect(await there.next()).toEqual(message('known'));
   });

@@ -14,8 +14,14 @@ export interface Method<Request, Reply> {
   readonly responseDeserialize: (bytes: Buffer) => Reply;
 }
 
+/** A message as it leaves: parts that follow one another, so that large data need no copy. Nobody changes them. */
+export type Parts = readonly Uint8Array[];
+
 /** A call whose both sides stream. */
-export interface BidiMethod<Request, Reply> extends Method<Request, Reply> {
+export interface BidiMethod<Request, Reply>
+  extends Pick<Method<Request, Reply>, 'path' | 'requestDeserialize' | 'responseDeserialize'> {
+  readonly requestSerialize: (value: Request) => Parts;
+  readonly responseSerialize: (value: Reply) => Parts;
   readonly requestStream: true;
   readonly responseStream: true;
 }

@@ -1,13 +1,10 @@
 /** The registry of a coordinator over a real socket: registers whoever asks and keeps what it is told. */
 import { systemClock } from '../common/clock.ts';
 import { clusterId } from '../common/ids.ts';
-import {
-  type CoordinatorFrame,
-  RegistryService,
-  type VolumeFrame,
-} from '../rpc/generated/registry.ts';
+import { type CoordinatorFrame, type VolumeFrame } from '../rpc/generated/registry.ts';
 import { helloTo, type Introduction } from '../rpc/hello.ts';
 import { bidi, startRpcServer } from '../rpc/server.ts';
+import { REGISTRY_STREAM } from '../rpc/streams.ts';
 import { tcpNetwork } from '../rpc/tcp-network.ts';
 import type { Outgoing, RpcServer, StreamEvents } from '../rpc/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
@@ -30,7 +27,7 @@ export class FakeCoordinator {
     const fake = new FakeCoordinator();
     fake.#server = await startRpcServer(
       { clock: systemClock, logger: silentLogger, network: tcpNetwork },
-      { bind, services: [bidi(RegistryService.session, (outgoing) => fake.#accept(outgoing))] },
+      { bind, services: [bidi(REGISTRY_STREAM, (outgoing) => fake.#accept(outgoing))] },
     );
     return fake;
   }

@@ -28,11 +28,11 @@ import {
   type Heartbeat,
   type Refused,
   type Registered,
-  RegistryService,
   type RosterRow,
   type VolumeFrame,
 } from '../rpc/generated/registry.ts';
 import type { LinkOptions } from '../rpc/link.ts';
+import { REGISTRY_STREAM } from '../rpc/streams.ts';
 import type { Link, Outgoing, StreamEvents } from '../rpc/types.ts';
 import type { CopyInfo } from '../storage/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -226,7 +226,7 @@ export class Registration {
 
   #dial(address: string): Link {
     return this.#parts.openLink({
-      method: RegistryService.session,
+      method: REGISTRY_STREAM,
       address: () => address,
       onOpen: (outgoing) => this.#accept(outgoing),
     });

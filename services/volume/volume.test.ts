@@ -14,10 +14,10 @@ import {
   type DataReply,
   type DataRequest,
   type DataRequests,
-  VolumeService,
 } from '../rpc/generated/volume.ts';
 import { helloTo } from '../rpc/hello.ts';
 import { openLink } from '../rpc/link.ts';
+import { DATA_STREAM } from '../rpc/streams.ts';
 import { tcpNetwork } from '../rpc/tcp-network.ts';
 import type { Outgoing } from '../rpc/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
@@ -96,7 +96,7 @@ async function dataStream({ options }: Made) {
   const link = openLink<DataRequests, DataReplies>(
     { clock: systemClock, random: seededRandom(2), logger: silentLogger, network: tcpNetwork },
     {
-      method: VolumeService.data,
+      method: DATA_STREAM,
       address: () => options.grpcBind,
       onOpen: (outgoing) => {
         outgoing.send({ hello: helloTo(coordinator.introduction, 0), requests: [] });

@@ -11,6 +11,7 @@ import { type RaftFrame, RaftService as RaftMethods } from '../../rpc/generated/
 import { helloTo, type Introduction } from '../../rpc/hello.ts';
 import { openLink } from '../../rpc/link.ts';
 import { startRpcServer } from '../../rpc/server.ts';
+import { RAFT_STREAM } from '../../rpc/streams.ts';
 import { tcpNetwork } from '../../rpc/tcp-network.ts';
 import type { Outgoing } from '../../rpc/types.ts';
 import { callUnary } from '../../rpc/unary.ts';
@@ -180,7 +181,7 @@ async function impostor(port: number, hello: object, self: Introduction) {
     const link = openLink(
       { ...wire, random: seededRandom(9), logger: silentLogger },
       {
-        method: RaftMethods.exchange,
+        method: RAFT_STREAM,
         address: () => `127.0.0.1:${port}`,
         onOpen: (outgoing) => {
           resolve(outgoing);

@@ -15,6 +15,7 @@ import {
 } from '../../rpc/generated/raft.ts';
 import { checkHello, helloTo, type Introduction } from '../../rpc/hello.ts';
 import { bidi, type RpcService, unary } from '../../rpc/server.ts';
+import { RAFT_STREAM } from '../../rpc/streams.ts';
 import type { Outgoing, StreamEvents } from '../../rpc/types.ts';
 import type { PeerLinks } from './peer-links.ts';
 
@@ -44,7 +45,7 @@ export class RaftService {
 
   services(): readonly RpcService[] {
     return [
-      bidi(RaftMethods.exchange, (outgoing) => this.#exchange(outgoing)),
+      bidi(RAFT_STREAM, (outgoing) => this.#exchange(outgoing)),
       unary(RaftMethods.probe, (request) => this.#probe(request)),
       unary(RaftMethods.sendSnapshotChunk, (request) =>
         this.#links === null ? Promise.reject(notReady()) : this.#links.receiveChunk(request),
