@@ -5,6 +5,7 @@
  * window behind.
  */
 import { assert, present } from '../common/assert.ts';
+import { crc32 } from '../common/checksum.ts';
 import type { Clock } from '../common/clock.ts';
 import { type BlobId, copyId, type Digest, type DiskId, type TxnId } from '../common/ids.ts';
 import { LIMITS } from './limits.ts';
@@ -33,7 +34,7 @@ export class ChunkStager implements Stager {
   readonly #lanes = new Map<DiskId, Lane>();
   #events: StagerEvents | null = null;
   /** chunks[i] has chunk number firstChunk + i. */
-  #chunks: { readonly offset: number; readonly data: Uint8Array }[] = [];
+  #chunks: { readonly offset: number; readonly data: Uint8Array; readonly crc: number }[] = [];
   #firstChunk = 0;
   #bytes = 0;
   #digest: Digest | null = null;
@@ -71,7 +72,7 @@ export class ChunkStager implements Stager {
   async push(data: Uint8Array): Promise<void> {
     assert(data.length > 0, 'an empty chunk');
     assert(data.length <= LIMITS.chunkBytes, 'a chunk too large');
-    this.#chunks.push({ offset: this.#bytes, data });
+    this.#chunks.push({ offset: this.#bytes, data, crc: crc32(data) });
     this.#bytes += data.length;
     for (const lane of this.#lanes.values()) this.#pump(lane);
     if (this.#hasRoom()) return;
@@ -162,6 +163,7 @@ export class ChunkStager implements Stager {
       chunkNo,
       offset: chunk.offset,
       data: chunk.data,
+      crc: chunk.crc,
       declaredBytes: chunkNo === 0 ? this.#value.declaredBytes : 0,
     });
     report(written, () => this.#lanes.get(lane.disk) === lane, {

@@ -134,6 +134,7 @@ describe('the stream to a volume', () => {
       chunkNo: 0,
       offset: 0,
       data: utf8('ab'),
+      crc: crc32(utf8('ab')),
       declaredBytes: 2,
     });
     await clock.flush();

@@ -66,16 +66,8 @@ export class VolumeStreams implements VolumeClient {
   }
 
   async stageChunk(...[disk, chunk]: Parameters<VolumeClient['stageChunk']>): Promise<void> {
-    const { copyId, chunkNo, offset, data, declaredBytes } = chunk;
-    const value = {
-      copyId: bytesOfHex(copyId),
-      chunkNo,
-      offset,
-      data,
-      crc: crc32(data),
-      declaredBytes,
-    };
-    const bytes = data.length + REQUEST_BYTES;
+    const value = { ...chunk, copyId: bytesOfHex(chunk.copyId) };
+    const bytes = chunk.data.length + REQUEST_BYTES;
     const body = { $case: 'stageChunk', value } as const;
     await this.#stream(disk).request(body, bytes, WRITE_TIMEOUT_MS);
   }

@@ -79,6 +79,8 @@ export interface VolumeClient {
       readonly chunkNo: number;
       readonly offset: number;
       readonly data: Uint8Array;
+      /** CRC-32 of `data`, made once for all disks. */
+      readonly crc: number;
       readonly declaredBytes: number;
     },
   ): Promise<void>;

@@ -1,5 +1,6 @@
 /** What the engine promises while nothing goes wrong: states, order, checks, room, group sync. */
 import { describe, expect, test } from '@jest/globals';
+import { crc32 } from '../common/checksum.ts';
 import { digestOf } from '../common/digest.ts';
 import { KvError } from '../common/errors.ts';
 import { copyId } from '../common/ids.ts';
@@ -24,6 +25,7 @@ describe('a copy', () => {
       kind: 'found',
       data: Buffer.from(value.data),
       sizeBytes: 1000,
+      crc: crc32(value.data),
     });
     expect(engine.usage()).toMatchObject({ copies: 1, liveBytes: 1000 });
     expect(await engine.drop(value.id)).toBe('ok');
@@ -57,9 +59,12 @@ describe('a copy', () => {
     ] as const) {
       const result = await engine.read(value.id, offset, length);
       expect(result).toMatchObject({ kind: 'found', sizeBytes: 70_000 });
-      const data = result.kind === 'found' ? result.data : null;
-      expect(data).toEqual(Buffer.from(value.data.subarray(offset, offset + length)));
+      if (result.kind !== 'found') throw new Error('not found');
+      expect(result.data).toEqual(Buffer.from(value.data.subarray(offset, offset + length)));
+      expect(result.crc).toBeNull();
     }
+    const chunk = await engine.read(value.id, 5_000, 5_000);
+    expect(chunk).toMatchObject({ crc: crc32(value.data.subarray(5_000, 10_000)) });
     await engine.close();
   });
 
@@ -72,7 +77,7 @@ describe('a copy', () => {
     let at = 10;
     for (const [i, size] of sizes.entries()) {
       const data = value.data.subarray(at, at + size);
-      const { crc32 } = await import('../common/checksum.ts');
+
       const chunk = { copyId: value.id, chunkNo: i + 1, offset: at, data, crc: crc32(data) };
       await engine.stageChunk({ ...chunk, declaredBytes: 0 });
       at += size;
@@ -103,7 +108,7 @@ describe('staging refuses', () => {
     const rig = new StorageRig();
     const engine = await rig.open();
     const value = rig.value(300);
-    const { crc32 } = await import('../common/checksum.ts');
+
     const chunk = (chunkNo: number, offset: number, crc?: number) => {
       const data = value.data.subarray(offset, offset + 100);
       return engine.stageChunk({

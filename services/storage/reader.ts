@@ -111,7 +111,8 @@ export class Reader {
     if (record.kind === 'moved') return 'moved';
     if (record.kind !== 'found') return this.#bad(id, copy, record);
     const data = record.data.subarray(offset, offset + bytes);
-    return { kind: 'found', data, sizeBytes: wholeBytes(copy) };
+    const crc = data.length === record.data.length ? record.head.dataCrc : null;
+    return { kind: 'found', data, sizeBytes: wholeBytes(copy), crc };
   }
 
   async #readChunks(
@@ -122,6 +123,7 @@ export class Reader {
   ): Promise<ReadResult | 'moved'> {
     const sizeBytes = this.#catalog.sizeOf(id, copy);
     const pieces: Buffer[] = [];
+    let crc: number | null = null;
     let at = offset;
     const end = offset + bytes;
     for (let no = this.#chunkNoAt(id, copy, offset); at < end; no += 1) {
@@ -134,12 +136,14 @@ export class Reader {
         return this.#bad(id, chunk, { kind: 'corrupt', why: 'another chunk stands there' });
       }
       const from = at - chunk.valueOffset;
-      pieces.push(record.data.subarray(from, from + end - at));
+      const piece = record.data.subarray(from, from + end - at);
+      crc = pieces.length === 0 && piece.length === record.data.length ? record.head.dataCrc : null;
+      pieces.push(piece);
       at = Math.min(end, chunk.valueOffset + chunkDataBytes(chunk));
     }
     const [only] = pieces;
     const data = pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
-    return { kind: 'found', data, sizeBytes };
+    return { kind: 'found', data, sizeBytes, crc };
   }
 
   /** The last chunk that begins at or before `offset`: chunks may be of any size. */

@@ -59,7 +59,13 @@ export interface CopyInfo {
  * `refused`: the disk did not let its bytes be seen, so nothing is known of them.
  */
 export type ReadResult =
-  | { readonly kind: 'found'; readonly data: Uint8Array; readonly sizeBytes: number }
+  | {
+      readonly kind: 'found';
+      readonly data: Uint8Array;
+      readonly sizeBytes: number;
+      /** CRC-32 of `data` as it stands on the disk; null where `data` is not that of one record. */
+      readonly crc: number | null;
+    }
   | { readonly kind: 'absent' }
   | { readonly kind: 'torn' }
   | { readonly kind: 'corrupt'; readonly why: string }

@@ -296,7 +296,7 @@ async function fetchRange(parts: ParticipantParts, request: FetchRequest): Promi
         value: {
           data: result.data,
           sizeBytes: result.sizeBytes,
-          crc: crc32(result.data),
+          crc: result.crc ?? crc32(result.data),
         },
       };
     case 'absent':

@@ -48,7 +48,12 @@ class FakeVolume implements VolumeHttpPort {
     if (this.bad !== null && offset >= this.bad.from) return this.bad.result;
     const data = this.copies.get(id);
     if (data === undefined) return { kind: 'absent' };
-    return { kind: 'found', data: data.subarray(offset, offset + length), sizeBytes: data.length };
+    return {
+      kind: 'found',
+      data: data.subarray(offset, offset + length),
+      sizeBytes: data.length,
+      crc: null,
+    };
   }
 }
 
