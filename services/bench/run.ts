@@ -13,6 +13,7 @@ import {
 } from './cluster-bench.ts';
 import { readProcesses, withFreshCluster } from './fresh-cluster.ts';
 import { metadataReport, runMetadataBench } from './metadata-bench.ts';
+import { microReport, runMicroBench } from './micro-bench.ts';
 import { clusterReport, errorCount, thisHost } from './report.ts';
 import { runVolumeBench, volumeReport } from './volume-bench.ts';
 
@@ -176,6 +177,34 @@ program
   .option('--dir <dir>', 'where its temporary folder is made')
   .option('--output <form>', 'text or json', readForm, 'text')
   .action(benchMetadata);
+
+interface MicroFlags {
+  readonly only: string;
+  readonly write?: true;
+  readonly dir?: string;
+  readonly output: 'text' | 'json';
+}
+
+async function benchMicro(flags: MicroFlags): Promise<void> {
+  const { only, write = false, dir: parent = null } = flags;
+  const result = await runMicroBench({ only, write, parent }, stopping.signal, say);
+  print(flags.output, {
+    text: microReport(result),
+    json: { machine: thisHost(), ...result },
+  });
+  if (result.cases.some(({ verdict }) => verdict === 'slower')) process.exitCode = 1;
+}
+
+program
+  .command('micro')
+  .description(
+    'the parts by themselves, against the stored baseline: exit code 1 where one is slower',
+  )
+  .option('--only <text>', 'cases with this in their name', '')
+  .option('--write', 'make what is measured the baseline')
+  .option('--dir <dir>', 'where its temporary folder is made')
+  .option('--output <form>', 'text or json', readForm, 'text')
+  .action(benchMicro);
 
 try {
   await program.parseAsync();
