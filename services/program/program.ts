@@ -1,4 +1,5 @@
 /** What every server process is: settings read once, one way to stop, and last words that say why. */
+import { setFlagsFromString } from 'node:v8';
 import { asError } from '../common/errors.ts';
 import type { Command } from '../config/command.ts';
 import { exitCodeOf, lastWords, terminationLogOf } from '../config/exit.ts';
@@ -36,10 +37,17 @@ export interface Host<O extends ProgramOptions> {
 }
 
 /**
+ * V8 counts buffers apart from its heap, and collects all of it after each 64 MiB of them: a stream of large
+ * values made it do so several times a second. With them in one count it waits until the heap may grow no more.
+ */
+const ONE_COUNT = '--external-memory-accounted-in-global-limit';
+
+/**
  * Runs a program with the arguments and the environment of this process. Exit codes: 0 after a stop in
  * good order, 2 for settings that are refused, 78 for a folder of another node, 1 for everything else.
  */
 export async function runProgram<O extends ProgramOptions>(program: Program<O>): Promise<void> {
+  setFlagsFromString(ONE_COUNT);
   const inputs: Inputs = {
     argv: process.argv.slice(2),
     env: process.env,
