@@ -43,11 +43,11 @@ test('of several takes the one in the middle is kept', () => {
 describe('the verdict', () => {
   test.each([
     [2, 'same', 1],
-    [2.98, 'same', 1.49],
-    [3, 'slower', 1.5],
+    [3.98, 'same', 1.99],
+    [4, 'slower', 2],
     [20, 'slower', 10],
-    [1.4, 'same', 0.7],
-    [1.3, 'faster', 0.65],
+    [1.02, 'same', 0.51],
+    [1, 'faster', 0.5],
   ])('%d passes where the baseline has 2: %s', (passes, verdict, change) => {
     const judged = judge(figure(passes), baseline);
     expect(judged.verdict).toBe(verdict);

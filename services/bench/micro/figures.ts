@@ -24,8 +24,8 @@ export interface Judged extends Figure {
   readonly change: number | null;
 }
 
-/** So many times the baseline and more is slower; less than its inverse is faster. */
-export const SLOWER_FROM = 1.5;
+/** So many times the baseline and more is slower; its inverse and less is faster. */
+export const SLOWER_FROM = 2;
 
 export function judge(figure: Figure, baseline: Baseline | null): Judged {
   const known = baseline?.passes[figure.name];

@@ -18,7 +18,7 @@ export interface Pace {
  * Runs and the reference are shorter than what a busy system gives a thread at a time: of longer ones
  * most would be interrupted, the case's more than the reference's.
  */
-export const FULL_PACE: Pace = { warmUpMs: 500, runMs: 1, rounds: 201 };
+export const FULL_PACE: Pace = { warmUpMs: 400, runMs: 1, rounds: 151 };
 
 /** @throws Error where the case is unsound. */
 export async function measure(measured: MicroCase, stage: Stage, pace: Pace): Promise<Taken> {
