@@ -4,6 +4,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { MessageFns } from './generated/volume.ts';
 import { DataReplies, type DataReply, type DataRequest, DataRequests } from './generated/volume.ts';
+import { helloTo } from './hello.ts';
 import { DATA_STREAM } from './streams.ts';
 import type { Parts } from './types.ts';
 
@@ -79,6 +80,24 @@ test('replies of any sizes, in any mix', () => {
       expectSame(DataReplies, message, DATA_STREAM.responseSerialize(message));
     }),
   );
+});
+
+test('a hello is not lost, whatever stands beside it', () => {
+  const introduction = {
+    version: '1',
+    bootId: 1,
+    clusterId: '',
+    role: 'volume',
+    name: 'v1',
+    from: 1,
+  };
+  const hello = helloTo({ ...introduction, address: '', httpAddress: '' }, 2);
+  const value = { data: Buffer.alloc(65_536), sizeBytes: 65_536, crc: 3 };
+  const replies = [{ requestId: 1, body: { $case: 'chunk' as const, value } }];
+  const sent = Buffer.concat(DATA_STREAM.responseSerialize({ hello, replies }));
+  const read = DataReplies.decode(sent);
+  expect(read.hello).toEqual(hello);
+  expect(read.replies).toHaveLength(1);
 });
 
 test('large data leave as they are', () => {

@@ -45,10 +45,16 @@ const encodeReplies = whole(DataReplies);
 /** Requests to a volume and its replies. */
 export const DATA_STREAM = {
   ...VolumeService.data,
-  requestSerialize: (message: DataRequests): Parts =>
-    apart(message.requests, DataRequest, largeRequest) ?? encodeRequests(message),
-  responseSerialize: (message: DataReplies): Parts =>
-    apart(message.replies, DataReply, largeReply) ?? encodeReplies(message),
+  requestSerialize: (message: DataRequests): Parts => {
+    const hasItemsOnly = message.hello === undefined;
+    const parts = hasItemsOnly ? apart(message.requests, DataRequest, largeRequest) : null;
+    return parts ?? encodeRequests(message);
+  },
+  responseSerialize: (message: DataReplies): Parts => {
+    const hasItemsOnly = message.hello === undefined;
+    const parts = hasItemsOnly ? apart(message.replies, DataReply, largeReply) : null;
+    return parts ?? encodeReplies(message);
+  },
 };
 
 /** Raft messages between two coordinators. */
