@@ -8,8 +8,12 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { runLocalCluster } from './local-cluster.ts';
 import type { LocalProcess } from './local-plan.ts';
 
-/** Answers /admin/status as the real ones do; c2 leads. Says its last words when it is killed. */
+/**
+ * Answers /admin/status as the real ones do; c2 leads, and coordinators hear their volume once there is a file
+ * `heard`. Says its last words when it is killed.
+ */
 const STAND_IN = `
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 const flag = (name) => process.argv[process.argv.indexOf(name) + 1];
 const id = flag('--id');
@@ -20,15 +24,18 @@ const coordinator = {
   leaderContactMs: 1, commitIndex: 1, appliedIndex: 1, caughtUp: true, voters: [],
   operatorEpoch: 0, pendingRestart: [], leader_url: null, digest: 'native', node_id: id,
   is_leader: leads, commit_index: 1, last_applied: 1, log_length: 1, nb_peers: 2, nb_volumes: 1,
-  volume_ids: [], nb_s3_objects: 0,
+  nb_s3_objects: 0,
 };
+const heard = () => existsSync(new URL('heard', import.meta.url)) ? ['v1'] : [];
 const volume = {
   name: id, clusterId: null, disk: 1, session: 1, boots: 1, podUid: '', version: '0',
   state: 'serving', pendingRestart: [], digest: 'native',
 };
 const [host, port] = flag('--bind').split(':');
 createServer((request, response) => {
-  response.end(JSON.stringify(id.startsWith('c') ? coordinator : volume));
+  const isCoordinator = id.startsWith('c');
+  if (id === 'c1') console.error('c1 was looked at');
+  response.end(JSON.stringify(isCoordinator ? { ...coordinator, volume_ids: heard() } : volume));
 }).listen(Number(port), host);
 console.error(id + ' is up');
 if (id === 'v1') console.error(JSON.stringify({ msg: 'volume stops', error: { message: 'why' } }));
@@ -45,6 +52,7 @@ let running: Promise<unknown> = Promise.resolve();
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'minikv-local-'));
   writeFileSync(join(folder, 'stand-in.mjs'), STAND_IN);
+  writeFileSync(join(folder, 'heard'), '');
   said = '';
 });
 afterEach(async () => {
@@ -132,6 +140,21 @@ test('says who leads, that it is ready and what to try, and stops all in good or
     expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   }
   expect(processes().map(({ pid }) => pid)).toEqual([0, 0, 0]);
+}, 20_000);
+
+test('is not ready before its coordinators hear every volume', async () => {
+  rmSync(join(folder, 'heard'));
+  const done = start({ basePort: await freePort() });
+  await until('c2 leads');
+  const log = (): string => readFileSync(join(dataDir(), 'logs', 'c1.log'), 'utf8');
+  const looks = (): number => log().split('was looked at').length - 1;
+  const before = looks();
+  while (looks() < before + 2) await new Promise((settle) => setTimeout(settle, 10));
+  expect(said).not.toContain('is ready');
+  writeFileSync(join(folder, 'heard'), '');
+  await until('minikv is ready');
+  stop();
+  expect(await done).toBe(0);
 }, 20_000);
 
 test('a process that dies is told with its last words, and is not restarted', async () => {

@@ -5,7 +5,7 @@ import type { LocalProcess } from './local-plan.ts';
 
 export interface WatchOptions {
   readonly say: (line: string) => void;
-  /** Called once: there is a leader, and every running process serves. */
+  /** Called once: there is a leader, every running process serves, and coordinators hear all volumes. */
   readonly ready: () => void;
   readonly isRunning: (name: string) => boolean;
 }
@@ -62,7 +62,10 @@ export class LocalWatch {
   async #look(): Promise<readonly string[]> {
     const states = await Promise.all(this.#processes.map((each) => this.#stateOf(each)));
     const running = states.filter(({ name }) => this.#options.isRunning(name));
-    const waiting = running.filter(({ serves }) => !serves).map(({ name }) => name);
+    const volumes = running.filter(({ hears }) => hears === null).map(({ name }) => name);
+    const isWell = ({ serves, hears }: State): boolean =>
+      serves && (hears === null || volumes.every((name) => hears.includes(name)));
+    const waiting = running.filter((state) => !isWell(state)).map(({ name }) => name);
     const leading = states.filter(({ leads }) => leads > 0).sort((a, b) => b.leads - a.leads)[0];
     if (leading === undefined) return [...waiting, 'a leader'];
     const leader = `${leading.name} leads in term ${leading.leads}`;
@@ -71,24 +74,34 @@ export class LocalWatch {
     return waiting;
   }
 
-  /** `leads`: the term in which it says that it leads; 0: it does not. */
-  async #stateOf(process: LocalProcess): Promise<{ name: string; serves: boolean; leads: number }> {
-    const { name, http, role } = process;
+  async #stateOf({ name, http, role }: LocalProcess): Promise<State> {
+    const hears = role === 'volume' ? null : [];
     try {
       if (role === 'volume') {
         const { state } = await this.#admin.volumeStatus(new URL(http));
-        return { name, serves: state === 'serving', leads: 0 };
+        return { name, serves: state === 'serving', leads: 0, hears };
       }
       const status = await this.#admin.status(new URL(http));
       return {
         name,
         serves: status.state === 'member' && status.caughtUp && status.leader !== null,
         leads: status.role === 'leader' ? status.term : 0,
+        hears: status.volume_ids,
       };
     } catch {
-      return { name, serves: false, leads: 0 };
+      return { name, serves: false, leads: 0, hears };
     }
   }
+}
+
+/** What a process says of itself. */
+interface State {
+  readonly name: string;
+  readonly serves: boolean;
+  /** The term in which it leads; 0: it does not. */
+  readonly leads: number;
+  /** Volumes that a coordinator hears: a write now goes to these alone. null: of a volume. */
+  readonly hears: readonly string[] | null;
 }
 
 const pause = (delayMs: number, signal: AbortSignal): Promise<void> =>
