@@ -13,6 +13,8 @@ import { withoutFailpoints } from './without-failpoints.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const CONFIG = 'tsconfig.build.json';
+/** Where a test hooks failpoints: a module of its own, which the programs share. */
+const HOOKS = 'services/common/failpoint.ts';
 /** What several programs have in common. */
 const SHARED = 'shared';
 /** Packages in the older form of modules ask for what is Node's own by this name. */
@@ -48,7 +50,7 @@ async function build(outDir: string, keepsFailpoints: boolean): Promise<number> 
   rmSync(join(resolve(ROOT, outDir), SHARED), { recursive: true, force: true });
   await bundle({
     absWorkingDir: ROOT,
-    entryPoints: programSources(),
+    entryPoints: [...programSources(), ...(keepsFailpoints ? [HOOKS] : [])],
     outbase: '.',
     outdir: outDir,
     bundle: true,
