@@ -320,7 +320,7 @@ export class Driver implements Consensus {
 
   async #takeChunk(chunk: SnapshotChunk): Promise<SnapshotProgress> {
     if (this.#isDead) throw new KvError('STOPPING', 'this coordinator is stopping');
-    if (this.#installing !== null) throw new KvError('UNAVAILABLE', 'a snapshot is installed');
+    if (this.#installing !== null) throw new KvError('UNAVAILABLE', 'installing a snapshot now');
     const progress = await this.#parts.snapshots.receive(chunk);
     if (progress.staged) {
       this.#step(() => this.#core.snapshotReady(chunk.point, chunk.from, term(chunk.term)));
