@@ -68,6 +68,9 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
 const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+const SHORT_TEXT_MAX = 128;
+const ASCII_MAX = 0x7f;
+
 /** Appends fields to a buffer that grows by doubling. */
 export class ByteWriter {
   #buffer: Uint8Array;
@@ -122,7 +125,7 @@ export class ByteWriter {
 
   /** Length (u32) and UTF-8. */
   text(text: string): this {
-    return this.bytes(utf8(text));
+    return this.#shortAscii(text) ? this : this.bytes(utf8(text));
   }
 
   /** Hex digits as half as many raw bytes. */
@@ -143,6 +146,24 @@ export class ByteWriter {
   /** The bytes written so far; a view that is valid until the next write. */
   finish(): Uint8Array {
     return this.#buffer.subarray(0, this.#length);
+  }
+
+  /** Names and types, which are nearly always this: in place, without an array for each. */
+  #shortAscii(text: string): boolean {
+    const { length } = text;
+    if (length > SHORT_TEXT_MAX) return false;
+    const start = this.#length;
+    this.u32(length);
+    const at = this.#grow(length);
+    for (let i = 0; i < length; i += 1) {
+      const code = text.charCodeAt(i);
+      if (code > ASCII_MAX) {
+        this.#length = start;
+        return false;
+      }
+      this.#buffer[at + i] = code;
+    }
+    return true;
   }
 
   #grow(count: number): number {

@@ -29,7 +29,6 @@ interface Flags {
 /** One seed in so many is run twice. */
 const TWICE_EVERY = 20;
 const SHRINK_RUNS_MAX = 60;
-const JOBS_PER_WORKER = 150;
 const PROGRESS_EVERY_MS = 10_000;
 
 const EXAMPLES = `
@@ -68,7 +67,6 @@ class Runner {
       jobs: flags.jobs,
       mutant: flags.mutant ?? null,
       timeoutMs: flags.timeout * 1000,
-      jobsPerWorker: JOBS_PER_WORKER,
     });
   }
 

@@ -12,11 +12,6 @@ export interface PoolOptions {
   readonly mutant: string | null;
   /** Wall time of one job. */
   readonly timeoutMs: number;
-  /**
-   * Jobs of one worker, after which another one takes its place. What dies in a run may stay in memory: Node
-   * keeps every `AbortSignal.any` that somebody still listens to, and with it the process and its disk.
-   */
-  readonly jobsPerWorker: number;
 }
 
 const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
@@ -25,8 +20,6 @@ const MUTANTS = fileURLToPath(new URL('../testing/mutants/register.ts', import.m
 export class WorkerPool {
   readonly #options: PoolOptions;
   readonly #idle: ChildProcess[] = [];
-  /** Jobs that each has done. */
-  readonly #done = new WeakMap<ChildProcess, number>();
   readonly #all = new Set<ChildProcess>();
 
   constructor(options: PoolOptions) {
@@ -37,11 +30,7 @@ export class WorkerPool {
   async run(job: Job): Promise<JobResult> {
     const worker = this.#idle.pop() ?? this.#fork();
     const result = await this.#ask(worker, job);
-    const done = (this.#done.get(worker) ?? 0) + 1;
-    this.#done.set(worker, done);
-    if (!worker.connected || !this.#all.has(worker)) return result;
-    if (done < this.#options.jobsPerWorker) this.#idle.push(worker);
-    else worker.disconnect();
+    if (worker.connected && this.#all.has(worker)) this.#idle.push(worker);
     return result;
   }
 

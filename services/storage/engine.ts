@@ -3,6 +3,7 @@
  * ends of its life; what each call does stands in staging (writes), reader (reads), compaction and
  * scrub. Invariant: after a failed write or sync nothing is acknowledged any more.
  */
+import { underEither } from '../common/abort.ts';
 import { asError, KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
 import type { CopyId } from '../common/ids.ts';
@@ -245,8 +246,8 @@ class SegmentEngine implements StorageEngine {
     await staging.dropIdle();
     if (this.#compacting !== null) return false;
     const stop = this.#stopping.signal;
-    const either = signal === undefined ? stop : AbortSignal.any([signal, stop]);
-    this.#compacting = compaction.step(either).catch((error: unknown) => {
+    const step = underEither(signal ?? stop, stop, (either) => compaction.step(either));
+    this.#compacting = step.catch((error: unknown) => {
       journal.fail(error);
       throw journal.failure ?? asError(error);
     });
@@ -262,8 +263,9 @@ class SegmentEngine implements StorageEngine {
     signal: AbortSignal,
   ): Promise<{ readonly checked: number; readonly bad: number }> {
     const { files, catalog, clock, damage } = this.#parts;
-    const either = AbortSignal.any([signal, this.#stopping.signal]);
-    return scrub({ files, catalog, clock, damage }, bytesPerSecond, either);
+    return underEither(signal, this.#stopping.signal, (either) =>
+      scrub({ files, catalog, clock, damage }, bytesPerSecond, either),
+    );
   }
 
   async close(): Promise<void> {
