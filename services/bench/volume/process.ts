@@ -3,16 +3,13 @@
  * then waits to be told to stop in good order, or to be killed. A process each, because an open that
  * follows another one in the same process finds its code compiled.
  */
-import { join } from 'node:path';
 import { sleep, systemClock } from '../../common/clock.ts';
 import { digestOf } from '../../common/digest.ts';
 import { type CopyId, logIndex, mintTxnId } from '../../common/ids.ts';
 import { mintCopyId, seededRandom, systemRandom } from '../../common/random.ts';
 import { NodeDisk } from '../../disk/node-disk.ts';
-import { openEngine } from '../../storage/engine.ts';
 import type { StorageEngine } from '../../storage/types.ts';
-import { silentLogger } from '../../telemetry/logger.ts';
-import { createMetrics } from '../../telemetry/metrics.ts';
+import { openBenchEngine } from '../open-engine.ts';
 
 export interface VolumeJob {
   readonly kind: 'fill' | 'open' | 'read';
@@ -69,7 +66,7 @@ async function live(job: VolumeJob): Promise<{ engine: StorageEngine; said: Volu
   const rssBefore = process.memoryUsage.rss();
   const cpuBefore = process.cpuUsage();
   const beganMs = performance.now();
-  const engine = await open(job.folder);
+  const engine = await openBenchEngine(new NodeDisk(), job.folder);
   const openMs = performance.now() - beganMs;
   const cpu = process.cpuUsage(cpuBefore);
   const openCpuMs = (cpu.user + cpu.system) / 1000;
@@ -84,28 +81,6 @@ async function live(job: VolumeJob): Promise<{ engine: StorageEngine; said: Volu
   const opened = { openMs, openCpuMs, jobMs, replayedRecords, fromSnapshot, clean };
   return { engine, said: { ...opened, copies, indexBytes, rssBefore, rssAfter, reads } };
 }
-
-const open = (folder: string): Promise<StorageEngine> =>
-  openEngine(
-    {
-      disk: new NodeDisk(),
-      clock: systemClock,
-      random: systemRandom,
-      logger: silentLogger,
-      metrics: createMetrics(),
-    },
-    {
-      dataPath: folder,
-      walPath: join(folder, 'wal'),
-      fsync: { kind: 'always' },
-      reserveBytes: 0,
-      compactionBytesPerSecond: 0,
-      capacityBytes: 0,
-      onFailure: (error) => {
-        throw error;
-      },
-    },
-  );
 
 /** The ids of all blobs, the same in every life. */
 function idsOf(blobs: number): readonly CopyId[] {

@@ -2,18 +2,14 @@
  * A volume's engine: values of 1 KiB staged, synced and committed, and read back with their checks. On a
  * disk in memory it is code alone; a real one adds its writes and syncs.
  */
-import { join } from 'node:path';
-import { systemClock } from '../../../common/clock.ts';
 import { digestOf } from '../../../common/digest.ts';
 import { type CopyId, logIndex, mintTxnId } from '../../../common/ids.ts';
 import { mintCopyId, systemRandom } from '../../../common/random.ts';
 import type { Disk } from '../../../disk/disk.ts';
 import { MemoryDisk } from '../../../disk/memory-disk.ts';
 import { NodeDisk } from '../../../disk/node-disk.ts';
-import { openEngine } from '../../../storage/engine.ts';
 import type { StorageEngine, WholeCopy } from '../../../storage/types.ts';
-import { silentLogger } from '../../../telemetry/logger.ts';
-import { createMetrics } from '../../../telemetry/metrics.ts';
+import { openBenchEngine } from '../../open-engine.ts';
 import { type MicroCase, mustHold, type Stage, type Work } from '../micro-case.ts';
 import { keyNumber, VALUE } from '../samples.ts';
 
@@ -31,7 +27,7 @@ type Open = (engine: StorageEngine, batch: number, stage: Stage) => Work | Promi
 function onBoth(batch: number, what: string, open: Open): readonly MicroCase[] {
   const shared = { of: 'value', perStep: batch };
   const openOn = async (disk: Disk, path: string, stage: Stage): Promise<Work> => {
-    const engine = await engineOn(disk, path);
+    const engine = await openBenchEngine(disk, path);
     return { ...(await open(engine, batch, stage)), close: () => engine.close() };
   };
   return [
@@ -115,25 +111,3 @@ const valuesOf = (count: number): readonly WholeCopy[] =>
       digest: DIGEST,
     },
   }));
-
-const engineOn = (disk: Disk, path: string): Promise<StorageEngine> =>
-  openEngine(
-    {
-      disk,
-      clock: systemClock,
-      random: systemRandom,
-      logger: silentLogger,
-      metrics: createMetrics(),
-    },
-    {
-      dataPath: path,
-      walPath: join(path, 'wal'),
-      fsync: { kind: 'always' },
-      reserveBytes: 0,
-      compactionBytesPerSecond: 0,
-      capacityBytes: 0,
-      onFailure: (error) => {
-        throw error;
-      },
-    },
-  );
