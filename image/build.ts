@@ -4,6 +4,7 @@
  * With `--failpoints` they stay, for images that a test ends at one of them.
  */
 import { rmSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build as bundle, type Plugin } from 'esbuild';
@@ -61,7 +62,7 @@ async function build(outDir: string, keepsFailpoints: boolean): Promise<number> 
     target: 'node24',
     external: [...NATIVE_PACKAGES],
     banner: { js: REQUIRE },
-    plugins: [compiled(modules)],
+    plugins: [compiled(modules), builtins()],
     logLevel: 'warning',
   });
   return 0;
@@ -75,6 +76,34 @@ function compiled(modules: ReadonlyMap<string, string>): Plugin {
       bundler.onLoad({ filter: /\.ts$/ }, ({ path }) => {
         const contents = modules.get(relative(ROOT, path));
         return contents === undefined ? null : { contents, loader: 'js' };
+      });
+    },
+  };
+}
+
+/**
+ * Gives the bundler what is Node's own as modules of their members, getters apart. Where a program imports it by
+ * itself, Node reads all members of it at the start, and one of `node:http` loads all that fetches.
+ */
+function builtins(): Plugin {
+  const namespace = 'builtins';
+  return {
+    name: namespace,
+    setup(bundler) {
+      bundler.onResolve({ filter: /^node:/ }, ({ path, kind }) =>
+        kind === 'import-statement' && isBuiltin(path) ? { path, namespace } : null,
+      );
+      bundler.onLoad({ filter: /^/, namespace }, ({ path }) => {
+        const found = process.getBuiltinModule(path) ?? {};
+        const members = Object.entries(Object.getOwnPropertyDescriptors(found))
+          .filter(([name, member]) => 'value' in member && /^[a-z_$][\w$]*$/i.test(name))
+          .map(([name]) => name);
+        const contents = [
+          `const found = process.getBuiltinModule('${path}');`,
+          'export default found;',
+          `export const { ${members.join(', ')} } = found;`,
+        ];
+        return { contents: contents.join('\n'), loader: 'js' };
       });
     },
   };
