@@ -333,6 +333,26 @@ describe('three drivers', () => {
     expect(await moving).not.toBe(leader.id);
   });
 
+  test('leadership goes to nobody who is stopping too, and where all are it says so at once', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    const [first, last] = [...world.nodes.values()].filter(({ id }) => id !== leader.id);
+    first?.driver.beginStop();
+    await world.clock.advance(100);
+    const moving = leader.driver.transferLeadership(nodeId(0), 2000);
+    await world.clock.advance(100);
+    await expect(moving).resolves.toBe(last?.id);
+    leader.driver.beginStop();
+    await world.clock.advance(100);
+    const failing = last?.driver.transferLeadership(nodeId(0), 2000);
+    const said = expect(failing).rejects.toMatchObject({
+      code: 'TRANSFER_FAILED',
+      message: 'no other coordinator goes on',
+    });
+    await world.clock.advance(50);
+    await said;
+  });
+
   test('a log that cannot be written stops the node', async () => {
     const world = await three();
     const leader = await world.leader();

@@ -19,7 +19,7 @@ import type {
 } from '../raft/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { CutPoints } from './cut-points.ts';
-import { awaitOtherLeader } from './hand-over.ts';
+import { handOver } from './hand-over.ts';
 import { LogWriter } from './log-writer.ts';
 import type { ConsensusMetrics } from './metrics.ts';
 import { Proposals } from './proposals.ts';
@@ -171,16 +171,13 @@ export class Driver implements Consensus {
     if (this.#core.status().role !== 'leader') {
       throw new KvError('NOT_LEADER', 'this coordinator does not lead; ask the leader');
     }
-    this.#step(() => this.#core.transferLeadership(target));
-    return awaitOtherLeader(this.#parts.clock, timeoutMs, () => {
-      const { leader, role, transferTarget } = this.#core.status();
-      // Nobody could be chosen, or the chosen one is dead: another may do. A named one is tried once,
-      // since proposals wait meanwhile.
-      if (role === 'leader' && transferTarget === NOBODY && target === NOBODY) {
-        this.#step(() => this.#core.transferLeadership(target));
-      }
-      return leader === NOBODY || leader === this.#options.raft.self ? null : leader;
-    });
+    const parts = {
+      clock: this.#parts.clock,
+      self: this.#options.raft.self,
+      status: () => this.#core.status(),
+      transfer: () => this.#step(() => this.#core.transferLeadership(target)),
+    };
+    return handOver(parts, { target, timeoutMs });
   }
 
   onLeadership(listener: (status: RaftStatus) => void): void {

@@ -140,7 +140,12 @@ describe('handing leadership over', () => {
     const calls = asked(world, nodeId(2));
     const code = (to: string | number, expectedTerm = 1): Promise<unknown> =>
       admin.transferLeader({ to, expectedTerm }, 1000).catch((error: unknown) => error);
-    const peer = { next: logIndex(1), match: logIndex(0), state: 'probe' } as const;
+    const peer = {
+      next: logIndex(1),
+      match: logIndex(0),
+      state: 'probe',
+      stopping: false,
+    } as const;
     world.consensus.peers = [
       { ...peer, node: nodeId(2), recentlyActive: true, recovering: true },
       { ...peer, node: nodeId(3), recentlyActive: true, recovering: false },

@@ -42,6 +42,7 @@ const follower = (node: number, more: Partial<PeerStatus> = {}): PeerStatus => (
   state: 'replicate',
   recentlyActive: true,
   recovering: false,
+  stopping: false,
   ...more,
 });
 

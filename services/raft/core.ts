@@ -202,6 +202,7 @@ export class RaftCore {
         state: known.state,
         recentlyActive: known.isLive,
         recovering: known.recovering,
+        stopping: known.stopping,
       })),
     };
   }

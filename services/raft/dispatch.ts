@@ -136,6 +136,7 @@ function answerOldTerm(state: RaftState, message: TermMessage): void {
       index: logIndex(0),
       hint: { index: logIndex(0), term: term(0) },
       recovering: state.recovering,
+      stopping: state.stopping,
     });
   }
 }

@@ -226,6 +226,7 @@ describe('figure 2, rules for servers', () => {
       index: logIndex(2),
       hint: at(1, 1),
       recovering: false,
+      stopping: false,
     } as const;
     const [retry] = to(probe.receive(refused), 2);
     expect(retry).toMatchObject({ kind: 'append-request', previous: { index: 1, term: 1 } });
@@ -236,7 +237,12 @@ describe('figure 2, rules for servers', () => {
 describe('thesis 6.2: a leader without a majority', () => {
   test('"a leader steps down if an election timeout elapses without a successful round of heartbeats to a majority of its cluster"', () => {
     const probe = new Probe(5).lead();
-    const answer = { kind: 'heartbeat-reply', readToken: 0, recovering: false } as const;
+    const answer = {
+      kind: 'heartbeat-reply',
+      readToken: 0,
+      recovering: false,
+      stopping: false,
+    } as const;
     for (let round = 0; round < 3; round += 1) {
       for (const node of [2, 3]) probe.receive({ ...from(node, 1), ...answer });
       probe.tick(10);
@@ -332,6 +338,7 @@ describe('figure 13 and thesis 5: snapshots', () => {
       success: false,
       hint: at(0, 0),
       recovering: false,
+      stopping: false,
     } as const;
     // The first word of a boot restarts the probe at the end of the log; then it goes back to the base.
     for (const index of [3, 4, 3]) probe.receive({ ...refused, index: logIndex(index) });

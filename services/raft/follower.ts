@@ -81,6 +81,7 @@ export function handleHeartbeat(state: RaftState, request: HeartbeatRequest): vo
     ...envelope(state, request.from),
     readToken: request.readToken,
     recovering: state.recovering,
+    stopping: state.stopping,
   });
 }
 
@@ -185,6 +186,7 @@ function acknowledge(state: RaftState, leader: NodeId, index: LogIndex): void {
     index,
     hint: state.log.last,
     recovering: state.recovering,
+    stopping: state.stopping,
   });
 }
 
@@ -197,5 +199,6 @@ function refuse(state: RaftState, leader: NodeId, point: LogPoint): void {
     index: point.index,
     hint: state.log.lastNotAfter(point.index, point.term),
     recovering: state.recovering,
+    stopping: state.stopping,
   });
 }

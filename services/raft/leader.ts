@@ -94,6 +94,8 @@ function heardFrom(
   assert(reply.term === state.term, 'other terms are dropped before');
   progress.recentlyActive = true;
   progress.recovering = reply.recovering;
+  progress.stopping = reply.stopping;
+  if (reply.stopping && leadership.transfer?.target === reply.from) leadership.transfer = null;
   return progress;
 }
 

@@ -52,6 +52,8 @@ export interface AppendReply extends Envelope {
   /** Refusal: where the leader should look next (the follower's hint). */
   readonly hint: LogPoint;
   readonly recovering: boolean;
+  /** It is about to end, and will never lead. */
+  readonly stopping: boolean;
 }
 
 export interface HeartbeatRequest extends Envelope {
@@ -67,6 +69,7 @@ export interface HeartbeatReply extends Envelope {
   readonly kind: 'heartbeat-reply';
   readonly readToken: number;
   readonly recovering: boolean;
+  readonly stopping: boolean;
 }
 
 /** A whole snapshot of `point` has been staged at the receiver by the driver. */

@@ -11,6 +11,8 @@ import { RaftCore } from './core.ts';
 import type { Message, VoteRequest } from './messages.ts';
 import type { Entry, LogPoint } from './types.ts';
 
+const ALIVE = { kind: 'heartbeat-reply', recovering: false, stopping: false } as const;
+
 describe('paper 5.1: terms', () => {
   test('"if one server\'s current term is smaller than the other\'s, then it updates its current term to the larger value"', () => {
     const probe = new Probe();
@@ -301,6 +303,17 @@ describe('thesis 3.10: leadership transfer', () => {
     expect(probe.core.status().transferTarget).toBe(3);
   });
 
+  test('nobody is chosen who is about to end, and one that says so meanwhile is given up', () => {
+    const probe = behind();
+    probe.receive({ ...from(3, 1), ...ALIVE, readToken: 0 });
+    probe.core.transferLeadership(nodeId(0));
+    expect(probe.core.status().transferTarget).toBe(2);
+    probe.receive({ ...from(2, 1), ...ALIVE, stopping: true, readToken: 0 });
+    expect(probe.core.status().transferTarget).toBe(0);
+    probe.core.transferLeadership(nodeId(0));
+    expect(probe.core.status().transferTarget).toBe(3);
+  });
+
   test('a follower counts as live also in the moment after a check of the quorum', () => {
     const probe = behind();
     probe.accept(3, 2);
@@ -355,7 +368,7 @@ describe('thesis 6.4: reads without log entries', () => {
     probe.core.read(8);
     const [heartbeat] = probe.drain();
     expect(heartbeat).toMatchObject({ kind: 'heartbeat-request', readToken: 1 });
-    const answer = { kind: 'heartbeat-reply', readToken: 1, recovering: false } as const;
+    const answer = { ...ALIVE, readToken: 1 } as const;
     probe.receive({ ...from(2, 1), ...answer });
     probe.receive({ ...from(2, 1), ...answer });
     expect(reads(probe)).toEqual([]);
@@ -373,7 +386,7 @@ describe('thesis 6.4: reads without log entries', () => {
       probe.core.read(readId);
       probe.drain();
     }
-    probe.receive({ ...from(3, 1), kind: 'heartbeat-reply', readToken: 2, recovering: false });
+    probe.receive({ ...from(3, 1), ...ALIVE, readToken: 2 });
     expect(reads(probe)).toHaveLength(2);
   });
 

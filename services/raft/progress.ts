@@ -20,6 +20,8 @@ export class Progress {
   /** Heard from in the period before that check. */
   wasActive = false;
   recovering = false;
+  /** It is about to end, and refuses to lead. */
+  stopping = false;
   /** Newest read round that this voter confirmed in this term. */
   readToken = 0;
   /** The commit index last told by an append. */

@@ -12,7 +12,7 @@ export function beginTransfer(state: RaftState, leadership: Leadership, to: Node
   assert(state.role === 'leader', 'only a leader hands over');
   const target = to === NOBODY ? bestTarget(leadership) : to;
   const progress = leadership.progress.get(target);
-  if (progress === undefined || progress.recovering) return;
+  if (progress === undefined || progress.recovering || progress.stopping) return;
   if (leadership.transfer?.target === target) return;
   leadership.transfer = { target, ticks: 0, told: false };
   progress.nudged = progress.state === 'replicate';
@@ -44,7 +44,7 @@ function bestTarget(leadership: Leadership): NodeId {
   let best = NOBODY;
   let bestMatch = -1;
   for (const [node, progress] of leadership.progress) {
-    if (!progress.isLive || progress.recovering) continue;
+    if (!progress.isLive || progress.recovering || progress.stopping) continue;
     if (progress.match <= bestMatch) continue;
     best = node;
     bestMatch = progress.match;

@@ -141,4 +141,6 @@ export interface PeerStatus {
   readonly state: 'probe' | 'replicate' | 'snapshot';
   readonly recentlyActive: boolean;
   readonly recovering: boolean;
+  /** It has said that it is about to end: it will not lead. */
+  readonly stopping: boolean;
 }

@@ -98,6 +98,7 @@ export class Probe {
       index: logIndex(index),
       hint: at(0, 0),
       recovering: false,
+      stopping: false,
     });
   }
 }

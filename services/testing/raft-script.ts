@@ -248,6 +248,7 @@ export class RaftScript {
       transfer: false,
       leaderSuspected: false,
       recovering: false,
+      stopping: given.get('stopping') === 'true',
     } as unknown as Message;
   }
 

@@ -48,9 +48,12 @@ const index = counter.map(logIndex);
 const bodies: Record<Exclude<Message['kind'], 'append-request'>, fc.Arbitrary<object>> = {
   'vote-request': fc.record({ pre: flag, last: point, transfer: flag, leaderSuspected: flag }),
   'vote-reply': fc.record({ pre: flag, granted: flag }),
-  'append-reply': fc.record({ success: flag, index, hint: point, recovering: flag }),
+  'append-reply': fc.record({
+    ...{ success: flag, index, hint: point },
+    ...{ recovering: flag, stopping: flag },
+  }),
   'heartbeat-request': fc.record({ commit: index, readToken: counter, lastIndex: index }),
-  'heartbeat-reply': fc.record({ readToken: counter, recovering: flag }),
+  'heartbeat-reply': fc.record({ readToken: counter, recovering: flag, stopping: flag }),
   'snapshot-staged': fc.record({ point }),
   'timeout-now': fc.constant({}),
   propose: fc.record({ proposalId: counter, commands: fc.array(data, { maxLength: 5 }) }),

@@ -99,6 +99,7 @@ const BLANK: RaftMessage = {
   requestId: 0,
   commands: [],
   reason: 0,
+  stopping: false,
 };
 
 const FIELDS: {
@@ -117,14 +118,19 @@ const FIELDS: {
     ...pointFields(previous),
     entries: entries.map(encodeEntry),
   }),
-  'append-reply': ({ success, index, recovering, hint }) => ({
+  'append-reply': ({ success, index, recovering, stopping, hint }) => ({
     success,
     index,
     recovering,
+    stopping,
     ...pointFields(hint),
   }),
   'heartbeat-request': ({ commit, readToken, lastIndex }) => ({ commit, readToken, lastIndex }),
-  'heartbeat-reply': ({ readToken, recovering }) => ({ readToken, recovering }),
+  'heartbeat-reply': ({ readToken, recovering, stopping }) => ({
+    readToken,
+    recovering,
+    stopping,
+  }),
   'snapshot-staged': ({ point }) => pointFields(point),
   'timeout-now': () => ({}),
   propose: ({ proposalId, commands }) => ({
@@ -190,6 +196,7 @@ const DECODERS: {
     index: indexOf(wire.index, 'index'),
     hint: pointOf(wire),
     recovering: wire.recovering,
+    stopping: wire.stopping,
   }),
   'heartbeat-request': (wire, envelope) => ({
     kind: 'heartbeat-request',
@@ -203,6 +210,7 @@ const DECODERS: {
     ...envelope,
     readToken: counterOf(wire.readToken, 'readToken'),
     recovering: wire.recovering,
+    stopping: wire.stopping,
   }),
   'snapshot-staged': (wire, envelope) => ({
     kind: 'snapshot-staged',

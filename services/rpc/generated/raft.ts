@@ -74,6 +74,7 @@ export interface RaftMessage {
   success: boolean;
   /** append-reply: index; read-reply: index */
   index: number;
+  /** append-reply, heartbeat-reply */
   recovering: boolean;
   readToken: number;
   /** proposal id or read request id */
@@ -81,6 +82,8 @@ export interface RaftMessage {
   commands: Uint8Array[];
   /** 1 no-leader, 2 not-leader, 3 overloaded, 4 transferring, 5 stopping */
   reason: number;
+  /** append-reply, heartbeat-reply: the sender is about to end, and will never lead */
+  stopping: boolean;
 }
 
 export interface RaftEntry {
@@ -294,6 +297,7 @@ function createBaseRaftMessage(): RaftMessage {
     requestId: 0,
     commands: [],
     reason: 0,
+    stopping: false,
   };
 }
 
@@ -364,6 +368,9 @@ export const RaftMessage: MessageFns<RaftMessage> = {
     }
     if (message.reason !== 0) {
       writer.uint32(176).uint32(message.reason);
+    }
+    if (message.stopping !== false) {
+      writer.uint32(184).bool(message.stopping);
     }
     return writer;
   },
@@ -555,6 +562,14 @@ export const RaftMessage: MessageFns<RaftMessage> = {
             }
 
             message.reason = reader.uint32();
+            continue;
+          }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.stopping = reader.bool();
             continue;
           }
         }

@@ -142,4 +142,5 @@ const replyTo = ({ to, previous, entries }: AppendRequest): AppendReply => ({
   index: logIndex(previous.index + entries.length),
   hint: NO_POINT,
   recovering: false,
+  stopping: false,
 });
