@@ -7,6 +7,7 @@ import { assert } from '../common/assert.ts';
 import { type LogIndex, logIndex, NOBODY, type NodeId, type Term } from '../common/ids.ts';
 import { dispatch } from './dispatch.ts';
 import {
+  beginStop,
   endRecovery,
   seekLeader,
   snapshotInstalled,
@@ -144,9 +145,7 @@ export class RaftCore {
 
   /** From now on this node never becomes leader: no campaign, TimeoutNow refused. */
   beginStop(): void {
-    this.#step((state) => {
-      state.stopping = true;
-    });
+    this.#step(beginStop);
   }
 
   /** The work since the last call, null where there is none. Call again until it is. */

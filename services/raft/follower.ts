@@ -76,10 +76,21 @@ export function handleHeartbeat(state: RaftState, request: HeartbeatRequest): vo
     state.log.commitTo(Math.min(request.commit, state.verified));
     noteRecoveryMark(state, request);
   }
+  tell(state, request.from, request.readToken);
+}
+
+/** From now on this node never leads: the leader hears that at once, before it hands over to somebody. */
+export function beginStop(state: RaftState): void {
+  state.stopping = true;
+  if (state.leader !== NOBODY && state.leader !== state.self) tell(state, state.leader, 0);
+}
+
+/** How this node is. A token confirms a read round, 0: none. */
+function tell(state: RaftState, leader: NodeId, readToken: number): void {
   state.outbox.send({
     kind: 'heartbeat-reply',
-    ...envelope(state, request.from),
-    readToken: request.readToken,
+    ...envelope(state, leader),
+    readToken,
     recovering: state.recovering,
     stopping: state.stopping,
   });

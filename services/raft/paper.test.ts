@@ -345,6 +345,7 @@ describe('thesis 3.10: leadership transfer', () => {
     const probe = new Probe();
     probe.receive(append(2, 1, at(0, 0)));
     probe.core.beginStop();
+    expect(probe.drain()).toMatchObject([{ kind: 'heartbeat-reply', to: 2, stopping: true }]);
     expect(probe.receive({ ...from(2, 1), kind: 'timeout-now' })).toEqual([]);
     expect(probe.tick(40)).toEqual([]);
   });
