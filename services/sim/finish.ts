@@ -111,7 +111,7 @@ function thinTrouble({ cluster }: FinishParts): string | null {
   const { metadata } = leader;
   const { underReplicated, lost } = metadata.counters;
   const unreconciled = metadata.disks().filter((disk) => disk.state !== 'gone' && !disk.reconciled);
-  const replaced = replacedDisks(metadata.disks()).filter(({ state }) => state !== 'gone');
+  const replaced = replacedDisks(cluster, metadata.disks()).filter(({ state }) => state !== 'gone');
   const named = namedGoneDisks(metadata.disks());
   if (lost > 0) return `${lost} keys are lost`;
   if (underReplicated > 0) return `${underReplicated} keys lack copies`;

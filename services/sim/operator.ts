@@ -21,11 +21,20 @@ export function leaderOf(cluster: SimCluster): Member | null {
   return newest[0] ?? null;
 }
 
-/** Disks that another one of the same volume has replaced. */
-export function replacedDisks(disks: readonly DiskRecord[]): readonly DiskRecord[] {
-  return disks.filter((disk) =>
-    disks.some((other) => other.volume === disk.volume && other.disk > disk.disk),
-  );
+/**
+ * Disks of volumes that run on another one, by the volume's own word: the newest number may be that of a
+ * folder that is wiped by now, whose registration was late.
+ */
+export function replacedDisks(
+  { volumes }: SimCluster,
+  disks: readonly DiskRecord[],
+): readonly DiskRecord[] {
+  return volumes.flatMap(({ name, isUp, isPaused, volumePort }) => {
+    if (!isUp || isPaused || volumePort === null) return [];
+    const { disk, session } = volumePort.status();
+    if (session === 0) return [];
+    return disks.filter((known) => known.volume === name && known.disk !== disk);
+  });
 }
 
 /** Disks that are gone and still named by keys: those keys are counted as thin only once they are come to. */
@@ -62,7 +71,7 @@ export class Operator {
   #declareGone(): void {
     const leader = leaderOf(this.#cluster);
     if (leader === null) return;
-    for (const { disk, state } of replacedDisks(leader.metadata.disks())) {
+    for (const { disk, state } of replacedDisks(this.#cluster, leader.metadata.disks())) {
       if (state === 'gone') continue;
       const command = { kind: 'set-disk', disk, state: 'gone', zone: null } as const;
       leader.consensus.propose(encodeCommand(command), () => undefined);

@@ -55,6 +55,15 @@ describe('a simulated cluster', () => {
     expect(faults).toMatchObject({ wipe: expect.any(Number) });
   });
 
+  it('leaves a volume its disk though the registration of the folder before it comes later', async () => {
+    const plan = planOf(5511, 'within');
+    const kept = [5, 6, 7, 15, 16, 17, 18, 19, 25, 26, 27, 28, 29, 38];
+    const faults = plan.faults.filter(({ id }) => kept.includes(id));
+    const { troubles, sometimes } = await run({ ...plan, faults });
+    expect(troubles).toEqual([]);
+    expect(sometimes['disk replaced']).toBeGreaterThan(2);
+  });
+
   it('goes the same way twice, event by event', async () => {
     const plan = planOf(17, 'within');
     const [first, second] = [await run(plan), await run(plan)];

@@ -358,7 +358,9 @@ function isWhole(cluster: SimCluster, invariants: Invariants): boolean {
     const record = metadata.disk(diskId(disk));
     return session > 0 && record?.session === session && record.reconciled;
   });
-  const isReplaced = replacedDisks(metadata.disks()).every(({ state }) => state === 'gone');
+  const isReplaced = replacedDisks(cluster, metadata.disks()).every(
+    ({ state }) => state === 'gone',
+  );
   const isLeft = namedGoneDisks(metadata.disks()).length === 0;
   return isKnown && isReplaced && isLeft && metadata.counters.underReplicated === 0;
 }
