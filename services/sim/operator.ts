@@ -6,7 +6,7 @@ import { NOBODY } from '../common/ids.ts';
 import type { Member } from '../coordinator/member.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
 import type { DiskRecord } from '../metadata/records.ts';
-import type { SimCluster } from './types.ts';
+import type { SimCluster, SimHost } from './types.ts';
 
 const LOOK_EVERY_MS = 500;
 const TRANSFER_MS = 2000;
@@ -29,12 +29,22 @@ export function replacedDisks(
   { volumes }: SimCluster,
   disks: readonly DiskRecord[],
 ): readonly DiskRecord[] {
-  return volumes.flatMap(({ name, isUp, isPaused, volumePort }) => {
-    if (!isUp || isPaused || volumePort === null) return [];
-    const { disk, session } = volumePort.status();
-    if (session === 0) return [];
-    return disks.filter((known) => known.volume === name && known.disk !== disk);
+  return volumes.flatMap((host) => {
+    const current = registrationOf(host);
+    if (current === null) return [];
+    return disks.filter(({ volume, disk }) => volume === host.name && disk !== current.disk);
   });
+}
+
+/** Disk and session that a volume which answers has been given; null: none, or it does not answer. */
+export function registrationOf({
+  isUp,
+  isPaused,
+  volumePort,
+}: SimHost): { readonly disk: number; readonly session: number } | null {
+  if (!isUp || isPaused || volumePort === null) return null;
+  const { disk, session } = volumePort.status();
+  return session === 0 ? null : { disk, session };
 }
 
 /** Disks that are gone and still named by keys: those keys are counted as thin only once they are come to. */

@@ -37,7 +37,7 @@ describe('a pool of workers', () => {
     }
   });
 
-  test('runs one seed after the other in the same worker', async () => {
+  test('runs one seed after the other, and none is lost', async () => {
     const pool = open({});
     for (const seed of [1, 2]) {
       const { troubles, events } = await pool.run(jobOf(seed));

@@ -17,7 +17,7 @@ import { BrokenInvariant, Invariants } from './invariants.ts';
 import { violationsOf } from './linearizable.ts';
 import { LinkTable } from './links.ts';
 import { Observer } from './observer.ts';
-import { leaderOf, namedGoneDisks, Operator, replacedDisks } from './operator.ts';
+import { leaderOf, namedGoneDisks, Operator, registrationOf, replacedDisks } from './operator.ts';
 import type { SimPlan } from './plan.ts';
 import { Recorder } from './recorder.ts';
 import { revisionViolations } from './revisions.ts';
@@ -352,11 +352,10 @@ function isWhole(cluster: SimCluster, invariants: Invariants): boolean {
   const leader = leaderOf(cluster);
   if (leader === null || leader.metadata.appliedIndex < invariants.appliedMax) return false;
   const { metadata } = leader;
-  const isKnown = cluster.volumes.every(({ isUp, isPaused, volumePort }) => {
-    if (!isUp || isPaused || volumePort === null) return false;
-    const { disk, session } = volumePort.status();
-    const record = metadata.disk(diskId(disk));
-    return session > 0 && record?.session === session && record.reconciled;
+  const isKnown = cluster.volumes.every((host) => {
+    const current = registrationOf(host);
+    const record = current === null ? undefined : metadata.disk(diskId(current.disk));
+    return record !== undefined && record.session === current?.session && record.reconciled;
   });
   const isReplaced = replacedDisks(cluster, metadata.disks()).every(
     ({ state }) => state === 'gone',

@@ -248,7 +248,7 @@ export class RaftScript {
       transfer: false,
       leaderSuspected: false,
       recovering: false,
-      stopping: given.get('stopping') === 'true',
+      stopping: false,
     } as unknown as Message;
   }
 
