@@ -8,6 +8,7 @@ import {
   OPERATOR_CHART,
   render,
 } from '../charts/render.ts';
+import { CLUSTER_DEFINITION, untilEstablished } from './harness/definitions.ts';
 import { helm, kubectl } from './harness/kubectl.ts';
 import { Namespace } from './harness/namespace.ts';
 
@@ -29,8 +30,7 @@ beforeAll(async () => {
   const kinds = ['CustomResourceDefinition', 'ServiceAccount'];
   const first = objects.filter(({ kind }) => kinds.includes(kind));
   await namespace.apply(...first);
-  const crd = 'crd/minikvclusters.minikv.io';
-  await kubectl(['wait', '--for=condition=Established', crd, '--timeout=30s']);
+  await untilEstablished(CLUSTER_DEFINITION);
   // Every pod needs it, and it is made a moment after the namespace.
   await namespace.waitFor('the default service account', ACCOUNT_MS, async () => {
     const accounts = await namespace.list<KubeObject>('serviceaccount');

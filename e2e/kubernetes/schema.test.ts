@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { crd } from '../../operator/api/crd.ts';
 import type { SchemaNode } from '../../operator/api/structural.ts';
+import { CLUSTER_DEFINITION, untilEstablished } from './harness/definitions.ts';
 import { kubectl } from './harness/kubectl.ts';
 import { Namespace } from './harness/namespace.ts';
 import { read } from './harness/reader.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const CRD = 'minikvclusters.minikv.io';
 const CLUSTER_ID = '0123456789abcdef0123456789abcdef';
 
 type Spec = Readonly<Record<string, unknown>>;
@@ -18,7 +18,7 @@ let namespace: Namespace;
 beforeAll(async () => {
   // Plain apply, which keeps the whole object in an annotation: so it is small enough.
   await kubectl(['apply', '-f', join(ROOT, 'crds/minikv.io_minikvclusters.yaml')]);
-  await kubectl(['wait', '--for=condition=Established', `crd/${CRD}`, '--timeout=30s']);
+  await untilEstablished(CLUSTER_DEFINITION);
   namespace = await Namespace.create('schema');
 });
 
@@ -152,7 +152,7 @@ test('the columns are those of a tired reader', async () => {
 test('the API server finds no fault with the schema', async () => {
   const { status } = await read<{
     status: { conditions: { type: string; status: string }[] };
-  }>('crd', CRD);
+  }>('crd', CLUSTER_DEFINITION);
   const bad = status.conditions.filter(({ type }) => /NonStructural|Terminating/.test(type));
   expect(bad.filter((condition) => condition.status === 'True')).toEqual([]);
 });

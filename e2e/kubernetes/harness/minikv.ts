@@ -1,13 +1,13 @@
 /** A whole minikv in a story's namespace: an operator for this namespace alone, and clusters. */
 import type { V1Pod } from '@kubernetes/client-node';
 import { OPERATOR_CHART } from '../../charts/render.ts';
+import { CLUSTER_DEFINITION, untilEstablished } from './definitions.ts';
 import { MINIKV_IMAGE } from './image.ts';
 import { helm, kubectl } from './kubectl.ts';
 import type { Namespace } from './namespace.ts';
 import { readPath } from './reader.ts';
 
 const CRD_FILE = 'crds/minikv.io_minikvclusters.yaml';
-const CRD = 'crd/minikvclusters.minikv.io';
 const INSTALL_MS = 120_000;
 /** From images present to Ready, as the product promises. */
 export const READY_MS = 60_000;
@@ -56,7 +56,7 @@ export async function installOperator(
   values: readonly string[] = [],
 ): Promise<void> {
   await kubectl(['apply', '--server-side', '--force-conflicts', '-f', CRD_FILE]);
-  await kubectl(['wait', '--for=condition=Established', CRD, '--timeout=30s']);
+  await untilEstablished(CLUSTER_DEFINITION);
   const sets = [`watchNamespaces={${namespace.name}}`, 'crds.install=false', 'rights.users=false'];
   const args = ['upgrade', '--install', 'minikv-operator', OPERATOR_CHART, '--wait'];
   const all = [...sets, ...values].flatMap((value) => ['--set', value]);

@@ -1,5 +1,6 @@
 /** The two kinds of the Prometheus operator that minikv makes objects of, as bare as they can be. */
 import type { V1CustomResourceDefinition } from '@kubernetes/client-node';
+import { untilEstablished } from './definitions.ts';
 import { kubectl } from './kubectl.ts';
 import { readAll } from './reader.ts';
 
@@ -41,7 +42,7 @@ export async function installMonitoringKinds(): Promise<() => Promise<void>> {
   if (names.length === 0) return () => Promise.resolve();
   const list = { apiVersion: 'v1', kind: 'List', items: missing };
   await kubectl(['create', '-f', '-'], { input: JSON.stringify(list) });
-  await kubectl(['wait', '--for=condition=Established', ...names, '--timeout=20s']);
+  await Promise.all(missing.map(({ metadata }) => untilEstablished(metadata.name)));
   return async () => {
     await kubectl(['delete', ...names, '--timeout=20s']);
   };
