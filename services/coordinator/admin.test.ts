@@ -98,7 +98,7 @@ describe('the own status', () => {
     world.volumes.at(3).isHeard = false;
     join();
     expect(admin.health()).toMatchObject({ ready: false });
-    await world.clock.advance(3000);
+    await world.clock.advance(6000);
     expect(admin.health()).toMatchObject({ ready: true, reason: null });
   });
 });

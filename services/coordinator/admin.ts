@@ -78,12 +78,14 @@ export class CoordinatorAdmin implements AdminPort {
     const { clock, folder, peers } = this.#parts;
     const { consensus, identity, metadata, registry: directory } = member;
     this.#member = member;
-    this.#contact = new FirstContact({ clock, metadata, directory });
+    const contact = new FirstContact({ clock, metadata, directory });
+    this.#contact = contact;
     this.#views = new ClusterViews({
       clock,
       consensus,
       metadata,
       directory,
+      contact,
       identity,
       peers,
       self: () => ({ state: this.#state(), bootId: folder.bootId }),

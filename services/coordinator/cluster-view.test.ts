@@ -9,6 +9,7 @@ import type { Identity } from '../consensus/transport.ts';
 import type { PeerStatus } from '../raft/types.ts';
 import { CoordinatorWorld } from '../testing/coordinator-world.ts';
 import { ClusterViews, type PeerPort } from './cluster-view.ts';
+import { FirstContact } from './first-contact.ts';
 
 const names = ['c1', 'c2', 'c3'];
 const members = names.map((name, i) => ({ node: nodeId(i + 1), name, address: `${name}:5001` }));
@@ -48,9 +49,10 @@ const follower = (node: number, more: Partial<PeerStatus> = {}): PeerStatus => (
 
 function viewsOf(world: CoordinatorWorld, node: number): { views: ClusterViews; peers: Peers } {
   const peers = new Peers();
+  const { clock, metadata, volumes: directory } = world;
   const views = new ClusterViews({
-    ...{ clock: world.clock, consensus: world.consensus, metadata: world.metadata },
-    directory: world.volumes,
+    ...{ clock, consensus: world.consensus, metadata, directory },
+    contact: new FirstContact({ clock, metadata, directory }),
     identity: identityOf(node),
     peers,
     self: () => ({ state: 'member', bootId: 7 }),
@@ -89,6 +91,7 @@ describe('the leader', () => {
     const { views } = viewsOf(world, 1);
     await world.done(world.put('a', utf8('1')));
     await world.done(world.put('b', utf8('2')));
+    await world.done(views.view(SECOND_MS));
     world.volumes.at(3).isHeard = false;
     await world.done(world.put('thin', utf8('3')));
     const view = await world.done(views.view(SECOND_MS));
@@ -103,6 +106,29 @@ describe('the leader', () => {
     // Gone for good, but its references have not been mended yet: nothing may look whole.
     expect(gone.volumes.map(({ state }) => state)).toEqual(['active', 'active', 'gone']);
     expect(gone.data.underReplicated).toBe(3);
+  });
+
+  test('that has just started says of no volume that it is away', async () => {
+    const world = new CoordinatorWorld();
+    const { views } = viewsOf(world, 1);
+    world.volumes.at(1).isHeard = false;
+    world.volumes.at(2).isHeard = false;
+    expect(await world.code(views.own(SECOND_MS))).toBe('NOT_READY');
+    const asking = views.view(4 * SECOND_MS);
+    await world.clock.advance(2 * SECOND_MS);
+    world.volumes.at(1).isHeard = true;
+    world.volumes.at(2).isHeard = true;
+    const { volumes } = await world.done(asking, 100);
+    expect(volumes.map(({ live }) => live)).toEqual([true, true, true]);
+  });
+
+  test('tells of a volume that is away once there was time to hear it', async () => {
+    const world = new CoordinatorWorld();
+    const { views } = viewsOf(world, 1);
+    world.volumes.at(3).isHeard = false;
+    await world.clock.advance(6 * SECOND_MS);
+    const { volumes } = await world.done(views.view(SECOND_MS));
+    expect(volumes.map(({ live }) => live)).toEqual([true, true, false]);
   });
 
   test('that is deposed while it asks for an index tells nothing of its own', async () => {

@@ -2,7 +2,8 @@
  * `GET /admin/cluster`: the cluster as its leader sees it, at an index that a majority has confirmed
  * after the question. Any coordinator may be asked; one that does not lead asks the leader, because
  * only the leader hears from every member. Invariant: a view is never made by a node that is not sure
- * to lead, so nobody's guess is taken for the state of the cluster.
+ * to lead, so nobody's guess is taken for the state of the cluster; nor by one that has just started
+ * and cannot know yet which volumes are well.
  */
 import { type ClusterView, clusterViewSchema } from '../api/admin.ts';
 import { type Clock, sleep } from '../common/clock.ts';
@@ -13,6 +14,7 @@ import type { Identity } from '../consensus/transport.ts';
 import type { Consensus } from '../consensus/types.ts';
 import type { DiskRecord } from '../metadata/records.ts';
 import type { PeerStatus } from '../raft/types.ts';
+import type { FirstContact } from './first-contact.ts';
 import type { PeerFact } from './grpc/peer-links.ts';
 import type { Metadata } from './metadata-port.ts';
 import type { VolumeDirectory } from './volume-port.ts';
@@ -33,6 +35,7 @@ export interface ClusterViewComponents {
   readonly consensus: Consensus;
   readonly metadata: Metadata;
   readonly directory: Pick<VolumeDirectory, 'find'>;
+  readonly contact: Pick<FirstContact, 'isMade'>;
   readonly identity: Identity;
   readonly peers: PeerPort;
   /** What this node says of itself. */
@@ -67,10 +70,13 @@ export class ClusterViews {
     throw new KvError('NO_LEADER', 'no leader told its view of the cluster in time', { cause });
   }
 
-  /** This node's view, if it leads. @throws KvError `NOT_LEADER`, `NO_LEADER`. */
+  /** This node's view, if it leads. @throws KvError `NOT_LEADER`, `NO_LEADER`, `NOT_READY`. */
   async own(timeoutMs: number): Promise<ClusterView> {
-    const { consensus } = this.#components;
+    const { consensus, contact } = this.#components;
     this.#requireLeading();
+    if (!contact.isMade) {
+      throw new KvError('NOT_READY', 'the leader has just started and not heard all volumes yet');
+    }
     const index = await consensus.readBarrier(timeoutMs);
     // A read may be confirmed by another leader than the one that was asked.
     this.#requireLeading();

@@ -1,6 +1,7 @@
 /**
- * Volumes find a coordinator that has just started within a second or so. Until then it has a state
- * but nobody to keep bytes, and would refuse what any other coordinator can do; so it is not ready.
+ * Volumes find a coordinator that has just started within a second or so, or as soon as its name means
+ * its new address. Until then it has a state but nobody to keep bytes, and would refuse what any other
+ * coordinator can do; so it is not ready, and does not say of any volume that it is away.
  * Invariant: this ends by itself, once for each start, whether or not the volumes are well.
  */
 import type { Clock } from '../common/clock.ts';
@@ -8,7 +9,8 @@ import { SECOND_MS } from '../common/units.ts';
 import type { Metadata } from './metadata-port.ts';
 import type { VolumeDirectory } from './volume-port.ts';
 
-const PATIENCE_MS = 3 * SECOND_MS;
+/** In Kubernetes a name may mean the pod before for five seconds: so long are its answers kept. */
+const PATIENCE_MS = 6 * SECOND_MS;
 
 export interface FirstContactComponents {
   readonly clock: Clock;
