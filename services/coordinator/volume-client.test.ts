@@ -318,7 +318,9 @@ describe('requests', () => {
     connect();
     const other = copyId('3'.repeat(32));
     const check = async (value: { disk: number; conditions: number[] }): Promise<unknown> => {
-      const asked = streams.check(diskId(1), [COPY, other]).catch((error: unknown) => error);
+      const asked = streams
+        .check(diskId(1), [COPY, other], session(6))
+        .catch((error: unknown) => error);
       await clock.flush();
       end().reply({ $case: 'conditions', value: { session: 6, ...value } });
       return asked;
@@ -328,6 +330,7 @@ describe('requests', () => {
       conditions: ['bad', 'absent'],
     });
     const body = end().requests[0]?.body;
+    expect(body).toMatchObject({ value: { endsWalkOf: 6 } });
     expect(body?.$case === 'checkCopies' ? body.value.copyIds.map(hexOf) : []).toEqual([
       COPY,
       other,

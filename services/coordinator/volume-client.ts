@@ -4,7 +4,14 @@
  */
 import { crc32 } from '../common/checksum.ts';
 import { KvError } from '../common/errors.ts';
-import { bytesOfHex, type CopyId, type DiskId, diskId, session } from '../common/ids.ts';
+import {
+  bytesOfHex,
+  type CopyId,
+  type DiskId,
+  diskId,
+  type Session,
+  session,
+} from '../common/ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../common/units.ts';
 import { type SettleAction, Settlements } from './settle-batch.ts';
 import type {
@@ -145,8 +152,12 @@ export class VolumeStreams implements VolumeClient {
     return voteOf(disk, await this.#stream(disk).request(body, bytes, PULL_TIMEOUT_MS));
   }
 
-  async check(disk: DiskId, copyIds: readonly CopyId[]): Promise<CheckResult> {
-    const value = { copyIds: copyIds.map(bytesOfHex) };
+  async check(
+    disk: DiskId,
+    copyIds: readonly CopyId[],
+    endsWalkOf: Session | null,
+  ): Promise<CheckResult> {
+    const value = { copyIds: copyIds.map(bytesOfHex), endsWalkOf: endsWalkOf ?? 0 };
     const body = { $case: 'checkCopies', value } as const;
     const bytes = copyIds.length * ID_BYTES + REQUEST_BYTES;
     const reply = await this.#stream(disk).request(body, bytes, CHECK_TIMEOUT_MS);

@@ -123,6 +123,9 @@ export interface VolumeClient {
       readonly sourceCopyId: CopyId;
     },
   ): Promise<VoteResult>;
-  /** At most 1000 copies; nothing is changed. */
-  check(disk: DiskId, copyIds: readonly CopyId[]): Promise<CheckResult>;
+  /**
+   * Asks about at most 1000 copies that records name. `endsWalkOf`: with these, all that records name on
+   * the disk were asked about in that session, so what nobody can be asked about goes; else null.
+   */
+  check(disk: DiskId, copyIds: readonly CopyId[], endsWalkOf: Session | null): Promise<CheckResult>;
 }

@@ -46,6 +46,8 @@ export class FakeVolume {
   directAddress = '';
   bootId = 1;
   readonly copies = new Map<CopyId, FakeCopy>();
+  /** How often it was told that all that records name on it was asked about in its session. */
+  walksEnded = 0;
   /** What was asked of it, in order. */
   readonly calls: string[] = [];
 
@@ -201,11 +203,16 @@ export class FakeVolumes implements VolumeClient, VolumeDirectory {
     return Promise.race([answer, this.#expire<FetchResult>(timeoutMs)]);
   }
 
-  check(disk: DiskId, copyIds: readonly CopyId[]): Promise<CheckResult> {
-    const answer = this.#answer(disk, 'check', ({ session, copies }) => ({
-      session,
-      conditions: copyIds.map((copyId) => conditionOf(copies.get(copyId))),
-    }));
+  check(
+    disk: DiskId,
+    copyIds: readonly CopyId[],
+    endsWalkOf: Session | null,
+  ): Promise<CheckResult> {
+    const answer = this.#answer(disk, 'check', (volume) => {
+      const { session, copies } = volume;
+      if (endsWalkOf === session) volume.walksEnded += 1;
+      return { session, conditions: copyIds.map((copyId) => conditionOf(copies.get(copyId))) };
+    });
     return Promise.race([answer, this.#expire<CheckResult>(10_000)]);
   }
 

@@ -16,11 +16,12 @@ import {
   type ParticipantParts,
   type WholeRequest,
 } from './participant.ts';
+import { Unnamed } from './unnamed.ts';
 
 /** Requests of one stream that may be under way at once; beyond it the peer broke its own window. */
 const UNANSWERED_MAX = 16_384;
 
-export interface DataServiceParts extends ParticipantParts {
+export interface DataServiceParts extends Omit<ParticipantParts, 'unnamed'> {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly hello: () => Hello;
@@ -30,11 +31,11 @@ export interface DataServiceParts extends ParticipantParts {
 
 /** All data streams of a volume. */
 export class DataService {
-  readonly #parts: DataServiceParts;
+  readonly #parts: StreamParts;
   readonly #streams = new Set<DataStream>();
 
   constructor(parts: DataServiceParts) {
-    this.#parts = parts;
+    this.#parts = { ...parts, unnamed: new Unnamed(parts.engine) };
   }
 
   readonly accept: OnOpen<DataReplies, DataRequests> = (outgoing) => {
@@ -60,8 +61,10 @@ export class DataService {
   }
 }
 
+type StreamParts = DataServiceParts & ParticipantParts;
+
 class DataStream implements StreamEvents<DataRequests> {
-  readonly #parts: DataServiceParts;
+  readonly #parts: StreamParts;
   readonly #outgoing: Outgoing<DataReplies>;
   readonly #replies: TurnBatcher<DataReply>;
   readonly #open: OpenCopies = new Set();
@@ -70,7 +73,7 @@ class DataStream implements StreamEvents<DataRequests> {
   #closed = false;
   #unanswered = 0;
 
-  constructor(parts: DataServiceParts, outgoing: Outgoing<DataReplies>, ended: () => void) {
+  constructor(parts: StreamParts, outgoing: Outgoing<DataReplies>, ended: () => void) {
     this.#parts = parts;
     this.#outgoing = outgoing;
     this.#ended = ended;

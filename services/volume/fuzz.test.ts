@@ -7,6 +7,7 @@ import { bytesOfHex, copyId, diskId, hexOf, session } from '../common/ids.ts';
 import { DataRequest } from '../rpc/generated/volume.ts';
 import { readAll, StorageRig } from '../testing/storage-rig.ts';
 import { answer, type OpenCopies } from './participant.ts';
+import { Unnamed } from './unnamed.ts';
 
 /** Few ids, so that requests meet; now and then one of another length. */
 const id = fc.oneof(
@@ -60,8 +61,8 @@ const body: fc.Arbitrary<Body | undefined> = fc.oneof(
     .map((value): Body => ({ $case: 'fetch', value })),
   fc.record({ after: id, limit: number }).map((value): Body => ({ $case: 'listCopies', value })),
   fc
-    .array(id, { maxLength: 3 })
-    .map((copyIds): Body => ({ $case: 'checkCopies', value: { copyIds } })),
+    .record({ copyIds: fc.array(id, { maxLength: 3 }), endsWalkOf: fc.nat(2) })
+    .map((value): Body => ({ $case: 'checkCopies', value })),
   fc.constant(undefined),
 );
 
@@ -75,6 +76,7 @@ test('requests of any content never end in an error that nobody foresaw', async 
         engine,
         session: () => ({ disk: diskId(1), session: session(2), accepting: true }),
         puller: { pull: () => Promise.resolve() },
+        unnamed: new Unnamed(engine),
       };
       const staged = new Set<string>();
       for (const [requestId, asked] of bodies.entries()) {

@@ -7,6 +7,7 @@ import type { DataReply, DataRequest } from '../rpc/generated/volume.ts';
 import type { StorageEngine } from '../storage/types.ts';
 import { StorageRig, type Value } from '../testing/storage-rig.ts';
 import { answer, type OpenCopies, type ParticipantParts, type SessionView } from './participant.ts';
+import { Unnamed } from './unnamed.ts';
 
 type RequestBody = NonNullable<DataRequest['body']>;
 
@@ -23,7 +24,8 @@ class Desk {
     const pull = async (): Promise<void> => {
       this.pulls += 1;
     };
-    this.#parts = { engine, session: () => this.view, puller: { pull } };
+    const unnamed = new Unnamed(engine);
+    this.#parts = { engine, session: () => this.view, puller: { pull }, unnamed };
   }
 
   async ask(body: RequestBody | undefined): Promise<NonNullable<DataReply['body']>> {
@@ -204,7 +206,7 @@ describe('answer', () => {
     const { rig, engine, desk: d } = await desk();
     const check = (ids: readonly string[]): RequestBody => ({
       $case: 'checkCopies',
-      value: { copyIds: ids.map(hex) },
+      value: { copyIds: ids.map(hex), endsWalkOf: 0 },
     });
     const staged = await rig.whole(engine, 100);
     const committed = await rig.chunked(engine, 3000, 1000);
@@ -225,6 +227,25 @@ describe('answer', () => {
     expect(await d.ask(check(ids))).toMatchObject(failure('STALE_SESSION'));
   });
 
+  test('the end of a walk counts in the session that was walked, and in no other', async () => {
+    const { rig, engine } = await desk();
+    const value = await rig.whole(engine, 100);
+    await engine.close();
+    const [file = ''] = await rig.segments();
+    // Nobody can be asked any more what became of it.
+    rig.disk.flipBit(file, Buffer.from(await rig.bytesOf(file)).indexOf(value.end.owner));
+    const again = await rig.open();
+    const next = new Desk(again);
+    const ended = (endsWalkOf: number): RequestBody => ({
+      $case: 'checkCopies',
+      value: { copyIds: [], endsWalkOf },
+    });
+    await next.ask(ended(8));
+    expect(await again.info(value.id)).toMatchObject({ state: 'staged', sound: false });
+    await next.ask(ended(9));
+    expect(await again.info(value.id)).toMatchObject({ state: 'dropped' });
+  });
+
   test('a copy that is known unsound is bad and not absent', async () => {
     const { rig, engine } = await desk();
     const value = await rig.whole(engine, 5000);
@@ -237,7 +258,7 @@ describe('answer', () => {
     expect((await again.read(value.id, 0, 5000)).kind).toBe('corrupt');
     const reply = await new Desk(again).ask({
       $case: 'checkCopies',
-      value: { copyIds: [hex(value.id)] },
+      value: { copyIds: [hex(value.id)], endsWalkOf: 0 },
     });
     expect(reply).toMatchObject({ value: { conditions: [2] } });
   });

@@ -36,6 +36,7 @@ import type {
   StorageEngine,
   WholeCopy,
 } from '../storage/types.ts';
+import type { Unnamed } from './unnamed.ts';
 
 const FETCH_BYTES_MAX = MIB;
 const LIST_LIMIT_MAX = 1000;
@@ -79,6 +80,7 @@ export interface ParticipantParts {
   readonly engine: StorageEngine;
   readonly session: () => SessionView;
   readonly puller: Puller;
+  readonly unnamed: Unnamed;
 }
 
 type ReplyBody = NonNullable<DataReply['body']>;
@@ -332,16 +334,18 @@ async function checkCopies(
   const conditions: number[] = [];
   for (let at = 0; at < request.copyIds.length; at += CHECKS_AT_ONCE) {
     const some = request.copyIds.slice(at, at + CHECKS_AT_ONCE).map(copyIdOf);
-    conditions.push(...(await Promise.all(some.map((id) => conditionOf(parts.engine, id)))));
+    conditions.push(...(await Promise.all(some.map((id) => conditionOf(parts, id)))));
   }
   const { disk, session } = parts.session();
+  if (request.endsWalkOf === session) await parts.unnamed.walkEnded();
   return { $case: 'conditions', value: { disk, session, conditions } };
 }
 
 /** An open copy was never voted, so whoever names it names one that is not there. */
-async function conditionOf(engine: StorageEngine, id: CopyId): Promise<number> {
+async function conditionOf({ engine, unnamed }: ParticipantParts, id: CopyId): Promise<number> {
   const info = await engine.info(id);
   if (info === undefined || info.state === 'open' || info.state === 'dropped') return ABSENT;
+  unnamed.name(info);
   return info.sound ? SOUND : BAD;
 }
 

@@ -116,6 +116,27 @@ describe('reconcile', () => {
     expect(isReconciled(world)).toBe(true);
   });
 
+  test('the disk is told where the walk ends, behind all that is named', async () => {
+    await filled(world, 256);
+    restart(world);
+    start(world);
+    const volume = world.volumes.at(2);
+    const ends: number[] = [];
+    for (let ms = 0; ms < 10_000; ms += 10) {
+      await world.clock.advance(10);
+      ends[checks(volume)] = volume.walksEnded;
+    }
+    expect(ends).toEqual([0, 0, 1]);
+  });
+
+  test('the disk is told where the walk ends even if nothing on it is named', async () => {
+    const other = new CoordinatorWorld();
+    restart(other);
+    start(other);
+    await other.clock.advance(10 * SECOND_MS);
+    expect(other.volumes.at(2).walksEnded).toBe(1);
+  });
+
   test('only the leader asks; one that takes over in the middle begins again', async () => {
     await filled(world, 700);
     world.volumes.at(2).copies.clear();
@@ -164,7 +185,7 @@ describe('reconcile', () => {
     // The directory shows the new session; the process that answers is still the old one.
     const now = volume.session;
     const answers = world.volumes.check.bind(world.volumes);
-    world.volumes.check = async (disk, ids) => ({ ...(await answers(disk, ids)), session: before });
+    world.volumes.check = async (...asked) => ({ ...(await answers(...asked)), session: before });
     start(world);
     await world.clock.advance(10 * SECOND_MS);
     expect(now).not.toBe(before);
@@ -225,9 +246,9 @@ describe('reconcile', () => {
     volume.copies.delete(old);
     restart(world);
     const answers = world.volumes.check.bind(world.volumes);
-    world.volumes.check = async (disk, ids) => {
-      const said = await answers(disk, ids);
-      if (ids.includes(old)) await world.put('k1', utf8('newer'));
+    world.volumes.check = async (...asked) => {
+      const said = await answers(...asked);
+      if (asked[1].includes(old)) await world.put('k1', utf8('newer'));
       return said;
     };
     start(world);

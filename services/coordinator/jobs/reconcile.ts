@@ -133,7 +133,8 @@ export class Reconcile {
     const minIndex = logIndex(walk.session);
     const page = await metadata.records({ after: walk.after, limit: RECORDS_A_PAGE, minIndex });
     const named = page.flatMap((record) => namedOn(disk, record));
-    const missing = await this.#missing(disk, walk.session, named);
+    const isAtEnd = page.length < RECORDS_A_PAGE;
+    const missing = await this.#missing(disk, walk.session, { named, isAtEnd });
     failpoint('reconcile.checked');
     await this.#report(missing);
     failpoint('reconcile.reported');
@@ -142,21 +143,24 @@ export class Reconcile {
     walk.checked += named.length;
     walk.missing += missing.length;
     walk.after = page.at(-1)?.rowKey ?? walk.after;
-    walk.isAtEnd = page.length < RECORDS_A_PAGE;
-    if (!walk.isAtEnd) return;
+    walk.isAtEnd = isAtEnd;
+    if (!isAtEnd) return;
     const { session, checked, missing: lacking } = walk;
     this.#components.logger.info({ disk, session, checked, missing: lacking }, 'disk is checked');
   }
 
-  /** What the disk says that it lacks or has bad. Only its word in this very session counts. */
+  /**
+   * What the disk says that it lacks or has bad. Only its word in this very session counts. It learns
+   * where the walk ends, too: what an earlier session left there and no record named by then, none will.
+   */
   async #missing(
     disk: DiskId,
     session: Session,
-    named: readonly Named[],
+    { named, isAtEnd }: { readonly named: readonly Named[]; readonly isAtEnd: boolean },
   ): Promise<readonly Named[]> {
-    if (named.length === 0) return [];
+    if (named.length === 0 && !isAtEnd) return [];
     const ids = named.map(({ copyId }) => copyId);
-    const said = await this.#components.volumes.check(disk, ids);
+    const said = await this.#components.volumes.check(disk, ids, isAtEnd ? session : null);
     if (said.session !== session) {
       throw new KvError('STALE_SESSION', `disk ${disk} answers in session ${said.session}`);
     }

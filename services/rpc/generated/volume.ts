@@ -165,6 +165,12 @@ export interface CopyRow {
 /** Have you these copies, and are they sound? At most 1000. */
 export interface CheckCopiesRequest {
   copyIds: Uint8Array[];
+  /**
+   * On the last page of a walk over all records, of a state that holds this session: every copy that a
+   * record names here was asked about in it. What an earlier session staged, whose owner cannot be read
+   * and that was not asked about, goes before the answer. 0: more pages follow.
+   */
+  endsWalkOf: number;
 }
 
 /** Only what a disk says in its current session counts. */
@@ -1531,13 +1537,16 @@ export const CopyRow: MessageFns<CopyRow> = {
 };
 
 function createBaseCheckCopiesRequest(): CheckCopiesRequest {
-  return { copyIds: [] };
+  return { copyIds: [], endsWalkOf: 0 };
 }
 
 export const CheckCopiesRequest: MessageFns<CheckCopiesRequest> = {
   encode(message: CheckCopiesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.copyIds) {
       writer.uint32(10).bytes(v!);
+    }
+    if (message.endsWalkOf !== 0) {
+      writer.uint32(16).uint64(message.endsWalkOf);
     }
     return writer;
   },
@@ -1561,6 +1570,14 @@ export const CheckCopiesRequest: MessageFns<CheckCopiesRequest> = {
             }
 
             message.copyIds.push(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.endsWalkOf = longToNumber(reader.uint64());
             continue;
           }
         }
