@@ -39,8 +39,12 @@ export async function localValue(path: string): Promise<LocalValue> {
 /** BLAKE3 of a file's bytes, without holding them. */
 export async function digestOfFile(path: string): Promise<string> {
   const digest = digestStream();
-  for await (const piece of readPieces(path)) digest.update(piece);
-  return digest.finish();
+  try {
+    for await (const piece of readPieces(path)) digest.update(piece);
+    return digest.finish();
+  } finally {
+    digest.discard();
+  }
 }
 
 const readPieces = (path: string): AsyncIterable<Uint8Array> =>

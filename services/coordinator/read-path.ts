@@ -225,16 +225,20 @@ async function* withDigest(
 ): AsyncGenerator<Uint8Array> {
   const hash = digestStream();
   let held: Uint8Array | null = null;
-  for await (const piece of pieces) {
-    if (held !== null) yield held;
-    hash.update(piece);
-    held = piece;
-  }
-  if (hash.finish() !== record.digest) {
-    copies.blame();
-    throw new KvError('DATA_LOSS', 'the bytes read do not have the digest of the value', {
-      detail: { blobId: record.blobId },
-    });
+  try {
+    for await (const piece of pieces) {
+      if (held !== null) yield held;
+      hash.update(piece);
+      held = piece;
+    }
+    if (hash.finish() !== record.digest) {
+      copies.blame();
+      throw new KvError('DATA_LOSS', 'the bytes read do not have the digest of the value', {
+        detail: { blobId: record.blobId },
+      });
+    }
+  } finally {
+    hash.discard();
   }
   if (held !== null) yield held;
 }

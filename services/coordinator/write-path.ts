@@ -191,21 +191,25 @@ export class WritePath {
   async #feed(upload: Upload, stager: ChunkStager, running: Running): Promise<void> {
     const { reader, request, context, head } = upload;
     const hash = digestStream();
-    let chunk = head.subarray(0, LIMITS.chunkBytes);
-    let rest = head.subarray(LIMITS.chunkBytes);
-    while (chunk.length > 0) {
-      hash.update(chunk);
+    try {
+      let chunk = head.subarray(0, LIMITS.chunkBytes);
+      let rest = head.subarray(LIMITS.chunkBytes);
+      while (chunk.length > 0) {
+        hash.update(chunk);
+        running.postpone(this.#deadline(context));
+        await stager.push(chunk);
+        running.postpone(Number.POSITIVE_INFINITY);
+        const more = await reader.take(LIMITS.chunkBytes - rest.length);
+        chunk = rest.length === 0 ? more : concatBytes([rest, more]);
+        rest = rest.subarray(rest.length);
+      }
+      const digest = hash.finish();
+      requireDigest(request, digest);
       running.postpone(this.#deadline(context));
-      await stager.push(chunk);
-      running.postpone(Number.POSITIVE_INFINITY);
-      const more = await reader.take(LIMITS.chunkBytes - rest.length);
-      chunk = rest.length === 0 ? more : concatBytes([rest, more]);
-      rest = rest.subarray(rest.length);
+      stager.finish(digest);
+    } finally {
+      hash.discard();
     }
-    const digest = hash.finish();
-    requireDigest(request, digest);
-    running.postpone(this.#deadline(context));
-    stager.finish(digest);
   }
 
   #deadline({ timeoutMs }: MutationContext): number {

@@ -74,8 +74,10 @@ async function serve<O extends ProgramOptions>(
     logger.error({ error }, `${role} stops`);
     return die(name, error, options.terminationLog);
   };
-  process.on('uncaughtException', fail);
-  process.on('unhandledRejection', fail);
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    // The loader of a WebAssembly module listens as well, and throws: who comes after it is not told.
+    process.removeAllListeners(event).on(event, fail);
+  }
   const onStop = (stop: () => Promise<void>): void => {
     let isStopping = false;
     const onSignal = (): void => {

@@ -19,14 +19,14 @@ export class LastWords {
   /** From now on, and instead of whoever listened. */
   listen(heard: (error: Error) => void): void {
     assert(isEmitter(machine), 'there is no process');
-    const others = machine.rawListeners(NAME);
+    const others = machine.rawListeners(NAME).filter(isListener);
     const listener = (thrown: unknown): void => heard(asError(thrown));
     machine.removeAllListeners(NAME);
     machine.on(NAME, listener);
     this.#stop = () => {
       machine.off(NAME, listener);
-      for (const other of others)
-        machine.on(NAME, (...args) => void Reflect.apply(other, machine, args));
+      // Themselves, not closures around them: those would hold each other, and this simulation, for ever.
+      for (const other of others) machine.on(NAME, other);
     };
   }
 
@@ -35,6 +35,9 @@ export class LastWords {
     this.#stop = () => undefined;
   }
 }
+
+const isListener = (value: unknown): value is (...args: unknown[]) => void =>
+  typeof value === 'function';
 
 /** By its form: the class of another context is another one. */
 const isEmitter = (value: unknown): value is EventEmitter =>

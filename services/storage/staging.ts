@@ -113,8 +113,9 @@ export class Staging {
     if (repeat !== null) return repeat;
     const open = this.#open.get(copyId);
     if (open === undefined) throw refuse('NOT_FOUND', 'there is no such open copy');
+    const digest = open.digest.finish();
     this.#forget(copyId, open);
-    if (open.bytes !== end.sizeBytes || open.digest.finish() !== end.digest) {
+    if (open.bytes !== end.sizeBytes || digest !== end.digest) {
       await this.#appendDrop(copyId, false);
       throw refuse('CHECKSUM_MISMATCH', 'the copy differs from its size or digest');
     }
@@ -276,6 +277,7 @@ export class Staging {
 
   #forget(id: CopyId, open: OpenCopy): void {
     this.#open.delete(id);
+    open.digest.discard();
     this.#parts.space.promise(-open.promisedBytes);
   }
 
