@@ -2,18 +2,20 @@ import { basename } from 'node:path';
 import TestRunner from 'jest-runner';
 
 /**
- * Stories wait more than they work, so several run at once, those of a phase in this order. What waits for minutes
- * goes beside what works. No other cluster may be there while one operator looks after all namespaces, and no other
- * story while nodes are taken away. `rights` looks at what all the others have done.
+ * Stories wait more than they work, so several run at once, those of a phase in this order. Three at a time where
+ * those are that measure how long clients wait while everything else is busy, too.
  */
-const PHASES = [
-  {
-    workers: 4,
-    stories: ['quiet', 'operator-faults', 'rolls', 'uninstall', 'disruption', 'broken', 'install'],
-  },
-  { workers: 1, stories: ['install-manifest', 'power-cut', 'node-faults', 'rights'] },
+const TOGETHER = [
+  { workers: 3, stories: ['quiet', 'operator-faults', 'rolls', 'heal', 'charts', 'schema'] },
+  { workers: 4, stories: ['uninstall', 'disruption', 'broken', 'install', 'kube-conformance'] },
 ];
-/** What is in no list goes with the first. */
+/**
+ * One at a time: no other cluster may be there while one operator looks after all namespaces, and no other story
+ * while nodes are taken away. `rights` looks at what all the others have done.
+ */
+export const ALONE = ['install-manifest', 'power-cut', 'node-faults', 'rights'];
+const PHASES = [...TOGETHER, { workers: 1, stories: ALONE }];
+/** What is in no list goes with the second. */
 const PHASE_OF = new Map(
   PHASES.flatMap(({ stories }, phase) => stories.map((story) => [story, phase])),
 );
@@ -28,7 +30,7 @@ export default class Runner extends TestRunner {
         return at < 0 ? stories.length : at;
       };
       const chosen = tests
-        .filter((test) => (PHASE_OF.get(storyOf(test)) ?? 0) === phase)
+        .filter((test) => (PHASE_OF.get(storyOf(test)) ?? 1) === phase)
         .toSorted((a, b) => place(a) - place(b));
       if (chosen.length === 0) continue;
       this._globalConfig = { ...this._globalConfig, maxWorkers: workers };
