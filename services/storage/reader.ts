@@ -57,6 +57,8 @@ export class Reader {
       const copy = this.#catalog.copy(id);
       if (copy === undefined || copy.state === DROPPED) return { kind: 'absent' };
       const sizeBytes = this.#catalog.sizeOf(id, copy);
+      // The last chunk tells the size, and a copy of chunks is never empty.
+      if (sizeBytes === 0 && !copy.whole) return { kind: 'corrupt', why: 'its end is missing' };
       const bytes = Math.min(length, RECORD_DATA_MAX, sizeBytes - offset);
       if (offset > sizeBytes) {
         throw new KvError('OUT_OF_RANGE', 'the offset lies behind the end of the copy');

@@ -274,6 +274,24 @@ describe('a flipped bit', () => {
     },
   );
 
+  test('in the head of any chunk makes its copy corrupt, and no shorter or empty one', async () => {
+    for (const no of [0, 1, 2]) {
+      const { rig, chunked, path, records } = await image(false);
+      const chunk = records.filter(({ kind }) => kind === KIND.chunk)[no]!;
+      rig.disk.flipBit(path, chunk.offset + 30);
+      const engine = await rig.open();
+      for (const offset of [0, 1, 600, 900]) {
+        const read = await engine.read(chunked.id, offset, 300);
+        const isBehind = offset < 300 * no || offset >= 300 * (no + 1);
+        // Of a chunk that is there the bytes are right; the size tells that the whole is not there.
+        if (read.kind === 'found') expect([isBehind, read.sizeBytes]).toEqual([true, 900]);
+        else expect(read.kind).toBe('corrupt');
+      }
+      expect(await readAll(engine, chunked.id)).toMatchObject({ kind: 'corrupt' });
+      await engine.close();
+    }
+  });
+
   test('under a loaded snapshot is met by the read, and by scrub', async () => {
     for (const by of ['read', 'scrub']) {
       const rig = new StorageRig({ segmentBytes: 4096 });
