@@ -230,14 +230,13 @@ async function* verified(
 ): AsyncGenerator<Uint8Array> {
   const digest = digestStream();
   let bytes = 0;
-  let isRight = false;
   try {
     for await (const piece of body) {
       digest.update(piece);
       bytes += piece.length;
       yield piece;
     }
-    isRight = digest.finish() === found.digest;
+    if (digest.finish() === found.digest) return;
   } catch (cause) {
     throw new KvError('DEADLINE_EXCEEDED', `the bytes of ${JSON.stringify(key)} broke off`, {
       cause,
@@ -246,7 +245,6 @@ async function* verified(
   } finally {
     digest.discard();
   }
-  if (isRight) return;
   throw new KvError('CHECKSUM_MISMATCH', `the bytes of ${JSON.stringify(key)} arrived damaged`, {
     detail: { bytes, expectedBytes: found.sizeBytes },
   });

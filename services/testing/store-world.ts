@@ -31,6 +31,7 @@ import type { CopyInfo, FsyncPolicy, StorageEngine } from '../storage/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { Asker } from '../volume/asker.ts';
 import { DataService } from '../volume/data-service.ts';
+import { Unnamed } from '../volume/unnamed.ts';
 import { drain, noMetrics, pieces } from './coordinator-world.ts';
 import { FakeConsensus } from './fake-consensus.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -178,6 +179,7 @@ export class StoreWorld implements VolumeDirectory {
           await engine.stageWhole(end, source.data, true);
         },
       },
+      unnamed: new Unnamed(engine),
       hello: () => helloTo(introductionOf('volume', store.disk), 0),
       checkHello: () => null,
     });

@@ -9,6 +9,7 @@ import type { StorageEngine } from '../storage/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { StorageRig, turns, type Value } from '../testing/storage-rig.ts';
 import { DataService } from './data-service.ts';
+import { Unnamed } from './unnamed.ts';
 
 type RequestBody = NonNullable<DataRequest['body']>;
 
@@ -73,6 +74,7 @@ async function serve() {
     logger: silentLogger,
     engine,
     puller: { pull: () => Promise.resolve() },
+    unnamed: new Unnamed(engine),
     session: () => ({ disk: diskId(4), session: session(9), accepting: true }),
     hello: () => ({ ...hello(0), role: 'volume', name: 'v1', from: 4 }),
     checkHello: ({ to }) => (to === 4 ? null : new KvError('WRONG_NODE', 'meant for another disk')),

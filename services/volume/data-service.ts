@@ -16,12 +16,11 @@ import {
   type ParticipantParts,
   type WholeRequest,
 } from './participant.ts';
-import { Unnamed } from './unnamed.ts';
 
 /** Requests of one stream that may be under way at once; beyond it the peer broke its own window. */
 const UNANSWERED_MAX = 16_384;
 
-export interface DataServiceParts extends Omit<ParticipantParts, 'unnamed'> {
+export interface DataServiceParts extends ParticipantParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly hello: () => Hello;
@@ -31,11 +30,11 @@ export interface DataServiceParts extends Omit<ParticipantParts, 'unnamed'> {
 
 /** All data streams of a volume. */
 export class DataService {
-  readonly #parts: StreamParts;
+  readonly #parts: DataServiceParts;
   readonly #streams = new Set<DataStream>();
 
   constructor(parts: DataServiceParts) {
-    this.#parts = { ...parts, unnamed: new Unnamed(parts.engine) };
+    this.#parts = parts;
   }
 
   readonly accept: OnOpen<DataReplies, DataRequests> = (outgoing) => {
@@ -61,10 +60,8 @@ export class DataService {
   }
 }
 
-type StreamParts = DataServiceParts & ParticipantParts;
-
 class DataStream implements StreamEvents<DataRequests> {
-  readonly #parts: StreamParts;
+  readonly #parts: DataServiceParts;
   readonly #outgoing: Outgoing<DataReplies>;
   readonly #replies: TurnBatcher<DataReply>;
   readonly #open: OpenCopies = new Set();
@@ -73,7 +70,7 @@ class DataStream implements StreamEvents<DataRequests> {
   #closed = false;
   #unanswered = 0;
 
-  constructor(parts: StreamParts, outgoing: Outgoing<DataReplies>, ended: () => void) {
+  constructor(parts: DataServiceParts, outgoing: Outgoing<DataReplies>, ended: () => void) {
     this.#parts = parts;
     this.#outgoing = outgoing;
     this.#ended = ended;

@@ -16,19 +16,18 @@ async function destroy(rig: StorageRig, { end }: Value): Promise<void> {
   throw new Error('no such record');
 }
 
-/** Copies that one life staged and whose records the next one finds destroyed. */
-async function inherited(count: number): Promise<{
-  readonly rig: StorageRig;
-  readonly engine: StorageEngine;
-  readonly values: readonly Value[];
-}> {
+/** Copies that one life staged, and the next one, which finds their records destroyed or whole. */
+async function inherited(
+  count: number,
+  as: 'destroyed' | 'whole' = 'destroyed',
+): Promise<{ readonly engine: StorageEngine; readonly ids: readonly CopyId[] }> {
   const rig = new StorageRig();
   const before = await rig.open();
   const values: Value[] = [];
   for (let i = 0; i < count; i += 1) values.push(await rig.whole(before, 500));
   await before.close();
-  for (const value of values) await destroy(rig, value);
-  return { rig, engine: await rig.open(), values };
+  if (as === 'destroyed') for (const value of values) await destroy(rig, value);
+  return { engine: await rig.open(), ids: values.map(({ id }) => id) };
 }
 
 const stateOf = async (engine: StorageEngine, id: CopyId): Promise<string | undefined> =>
@@ -42,8 +41,8 @@ async function name(unnamed: Unnamed, engine: StorageEngine, id: CopyId): Promis
 
 describe('a copy of an earlier life, whose record is destroyed', () => {
   test('goes once all that is named was named', async () => {
-    const { engine, values } = await inherited(3);
-    const [a, b, c] = values.map(({ id }) => id) as [CopyId, CopyId, CopyId];
+    const { engine, ids } = await inherited(3);
+    const [a, b, c] = ids as [CopyId, CopyId, CopyId];
     expect(await engine.info(a)).toMatchObject({ state: 'staged', sound: false });
     expect((await engine.info(a))?.owner).toHaveLength(0);
     const unnamed = new Unnamed(engine);
@@ -62,21 +61,15 @@ describe('a copy of an earlier life, whose record is destroyed', () => {
 });
 
 test('a copy whose owner can be read stays: it is asked about', async () => {
-  const rig = new StorageRig();
-  const before = await rig.open();
-  const { id } = await rig.whole(before, 500);
-  await before.close();
-  const engine = await rig.open();
+  const { engine, ids } = await inherited(1, 'whole');
+  const [id] = ids as [CopyId];
   await new Unnamed(engine).walkEnded();
   expect(await stateOf(engine, id)).toBe('staged');
 });
 
 test('a read that fails later takes nothing from a copy that was named', async () => {
-  const rig = new StorageRig();
-  const before = await rig.open();
-  const { id } = await rig.whole(before, 500);
-  await before.close();
-  const engine = await rig.open();
+  const { engine, ids } = await inherited(1, 'whole');
+  const [id] = ids as [CopyId];
   const unnamed = new Unnamed(engine);
   await name(unnamed, engine, id);
   const list = engine.list.bind(engine);

@@ -32,6 +32,7 @@ import type { VolumeHttpPort } from './http/volume-http-port.ts';
 import { VolumePuller } from './puller.ts';
 import { Registration } from './registration.ts';
 import { Scrubber } from './scrubber.ts';
+import { Unnamed } from './unnamed.ts';
 
 /** After a volume began to stop, stagings that are open may end for so long, and reads a little longer. */
 const STAGING_DRAIN_MS = 10 * SECOND_MS;
@@ -260,6 +261,7 @@ export class Volume {
         addressOf,
         openLink: (link) => openLink({ clock, random, logger, network }, link),
       }),
+      unnamed: new Unnamed(engine),
       session: () => ({
         disk: registration.disk,
         session: registration.session,
