@@ -304,6 +304,20 @@ describe('the cache', () => {
     cache.insert('5'.repeat(32) as never, new Uint8Array(2 ** 20));
     expect(cache.bytes).toBe(3 * 356);
   });
+
+  test('keeps what is in use through many times its size, within its bytes', () => {
+    const bytesMax = 2 ** 20;
+    const cache = new BlobCache({ bytesMax });
+    const id = (i: number): never => String(i).padStart(32, '0') as never;
+    for (let i = 0; i < 6000; i += 1) {
+      cache.insert(id(i), Uint8Array.of(i & 0xff, i >> 8));
+      expect(cache.find(id(0))).toEqual(Uint8Array.of(0, 0));
+      if (i >= 1000)
+        expect(cache.find(id(i - 1000))).toEqual(Uint8Array.of((i - 1000) & 0xff, (i - 1000) >> 8));
+      expect(cache.bytes).toBeLessThanOrEqual(bytesMax);
+    }
+    expect(cache.find(id(1001))).toBeUndefined();
+  });
 });
 
 test('a redirect names a live volume with a token that it accepts', async () => {
