@@ -8,7 +8,7 @@ import { KvError } from '../common/errors.ts';
 import { logIndex, term } from '../common/ids.ts';
 import type { LogPoint } from '../raft/types.ts';
 import type { TableOperation } from './table.ts';
-import { checked, sealed, type TableRow } from './table-rows.ts';
+import { checked, numberedKey, numberOfKey, sealed, type TableRow } from './table-rows.ts';
 
 /** What a flush stands for. */
 export interface FlushMeta {
@@ -22,15 +22,22 @@ export interface FlushMeta {
 /** Two LevelDB logs of 4 MiB, and no flush writes less than 256 bytes. */
 export const FLUSHES_KEPT = 32_768;
 
-const FORMAT_VERSION = 1;
+/** 1 had a row for each outcome, 2 has them in pages. */
+const FORMAT_VERSION = 2;
 /** Both stand below all tables of the metadata. */
 export const META_KEY = Uint8Array.of(0x00);
 const CHAIN_TABLE = 0x01;
 export const CHAIN_FIRST = Uint8Array.of(CHAIN_TABLE);
 export const CHAIN_END = Uint8Array.of(CHAIN_TABLE + 1);
 
+interface StoredMeta {
+  readonly meta: FlushMeta | null;
+  /** The rows are of an older format: outcomes have rows of their own. */
+  readonly hasOutcomeRows: boolean;
+}
+
 export type ReadChain =
-  | { readonly kind: 'chain'; readonly chain: FlushChain; readonly meta: FlushMeta | null }
+  | ({ readonly kind: 'chain'; readonly chain: FlushChain } & StoredMeta)
   | { readonly kind: 'void'; readonly why: string };
 
 export class FlushChain {
@@ -54,13 +61,13 @@ export class FlushChain {
   ): ReadChain {
     if (storedMeta === undefined) {
       if (rows.length > 0) return { kind: 'void', why: 'the newest flush is missing' };
-      return { kind: 'chain', chain: new FlushChain(), meta: null };
+      return { kind: 'chain', chain: new FlushChain(), meta: null, hasOutcomeRows: false };
     }
-    const meta = decodeMeta(checked(META_KEY, storedMeta));
+    const { meta, hasOutcomeRows } = decodeMeta(checked(META_KEY, storedMeta));
     const indexes: number[] = [];
     const isCut = rows.length >= kept;
     for (const [key, value] of rows) {
-      const index = indexOf(key);
+      const index = numberOfKey(key);
       const before = new ByteReader(checked(key, value)).u64();
       const isOldestOfCut = isCut && indexes.length === 0;
       if (!isOldestOfCut && before !== (indexes.at(-1) ?? 0)) {
@@ -71,7 +78,7 @@ export class FlushChain {
     if ((indexes.at(-1) ?? 0) !== meta.point.index) {
       return { kind: 'void', why: 'the newest flush is not the last of its chain' };
     }
-    return { kind: 'chain', chain: new FlushChain(indexes, kept), meta };
+    return { kind: 'chain', chain: new FlushChain(indexes, kept), meta, hasOutcomeRows };
   }
 
   /** The rows that a flush adds to its batch; the chain counts it from now on. */
@@ -82,12 +89,12 @@ export class FlushChain {
     const { index } = meta.point;
     const previous = this.#indexes.at(-1) ?? 0;
     if (index === previous) return operations;
-    const key = keyOf(index);
+    const key = numberedKey(CHAIN_TABLE, index);
     const value = sealed(key, new ByteWriter(8).u64(previous).finish());
     operations.push({ type: 'put', key, value });
     this.#indexes.push(index);
     while (this.#indexes.length > this.#kept) {
-      operations.push({ type: 'del', key: keyOf(this.#indexes.shift() ?? 0) });
+      operations.push({ type: 'del', key: numberedKey(CHAIN_TABLE, this.#indexes.shift() ?? 0) });
     }
     return operations;
   }
@@ -103,26 +110,15 @@ function encodeMeta(meta: FlushMeta): Uint8Array {
     .finish();
 }
 
-function decodeMeta(bytes: Uint8Array): FlushMeta {
+function decodeMeta(bytes: Uint8Array): { meta: FlushMeta; hasOutcomeRows: boolean } {
   const from = new ByteReader(bytes);
   const version = from.u8();
-  if (version !== FORMAT_VERSION) {
+  if (version < 1 || version > FORMAT_VERSION) {
     throw new KvError('CORRUPT', `metadata format ${version} is not known to this build`);
   }
   const point = { index: logIndex(from.u64()), term: term(from.u64()) };
   const installed = from.u8() === 1;
   const digest = from.text();
   from.end();
-  return { point, installed, digest };
+  return { meta: { point, installed, digest }, hasOutcomeRows: version === 1 };
 }
-
-/** Big-endian: byte order is the order of flushes. */
-function keyOf(index: number): Uint8Array {
-  const key = Buffer.alloc(9);
-  key.writeUInt8(CHAIN_TABLE, 0);
-  key.writeBigUInt64BE(BigInt(index), 1);
-  return key;
-}
-
-const indexOf = (key: Uint8Array): number =>
-  Number(Buffer.from(key.buffer, key.byteOffset, key.byteLength).readBigUInt64BE(1));

@@ -6,14 +6,19 @@ import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Level } from 'level';
-import { textOf, utf8 } from '../common/bytes.ts';
+import { ByteWriter, textOf, utf8 } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
-import { logIndex, term } from '../common/ids.ts';
+import { hexOf, logIndex, type TxnId, term } from '../common/ids.ts';
+import { outcomeKey } from '../metadata/keys.ts';
+import type { OutcomeRow } from '../metadata/outcomes.ts';
+import { encodeOutcome } from '../metadata/record-codec.ts';
 import { removeTempDirs, tempDir } from '../testing/temp-dir.ts';
-import type { FlushMeta } from './flush-chain.ts';
+import { type FlushMeta, META_KEY } from './flush-chain.ts';
 import { LevelMetadataStore } from './level-metadata-store.ts';
 import { openLevelTable } from './level-table.ts';
+import { OutcomePages, PAGES_END, PAGES_FIRST } from './outcome-pages.ts';
 import type { OpenTable } from './table.ts';
+import { numberedKey, sealed } from './table-rows.ts';
 
 const quiet = { openTable: openLevelTable, onFatal: () => undefined };
 
@@ -68,29 +73,6 @@ function flushRow(index: number): Uint8Array {
 }
 
 describe('overlay', () => {
-  test('a row of a young command is found wherever its flush stands', async () => {
-    const folder = await tempDir();
-    let { store } = await opened(folder);
-    const since = (index: number): string | undefined => {
-      const row = store.getSince(logIndex(index), key('a'));
-      return row === undefined ? undefined : textOf(row);
-    };
-    store.put(key('a'), utf8('of 7'));
-    expect(since(7)).toBe('of 7');
-    store.freeze(metaAt(9));
-    expect(since(7)).toBe('of 7');
-    await store.writeFrozen();
-    expect([since(7), since(9)]).toEqual(['of 7', 'of 7']);
-    await store.close();
-    ({ store } = await opened(folder));
-    expect(since(9)).toBe('of 7');
-    // Stored by a command of 9 or before: whoever asks for a later one is not shown it.
-    expect(since(10)).toBeUndefined();
-    store.delete(key('a'));
-    expect(since(7)).toBeUndefined();
-    await store.close();
-  });
-
   test('reads what was written before, during and after its flush', async () => {
     const { store } = await opened(await tempDir());
     store.put(key('a'), utf8('1'));
@@ -132,6 +114,157 @@ describe('overlay', () => {
     await view.close();
     await durable.close();
     await store.close();
+  });
+});
+
+/** The row of the outcome that was logged at `at`, of a transaction whose id is `id`. */
+function outcome(at: number, id = at): OutcomeRow {
+  const txn = id.toString(16).padStart(32, '0') as TxnId;
+  const applied = { kind: 'applied', index: logIndex(at), results: [] } as const;
+  const stored = { loggedAt: logIndex(at), outcome: applied };
+  return [outcomeKey(txn), encodeOutcome(new ByteWriter(), stored)];
+}
+
+/** Plain arrays, whatever LevelDB hands out. */
+const plain = (rows: readonly (readonly [Uint8Array, Uint8Array])[]) =>
+  rows.map(([name, value]) => [[...name], [...value]]);
+
+async function pagesIn(folder: string): Promise<number> {
+  let count = 0;
+  await tamper(folder, async (db) => {
+    count = (await db.keys({ gte: PAGES_FIRST, lt: PAGES_END }).all()).length;
+  });
+  return count;
+}
+
+describe('outcomes', () => {
+  test('come back in the order in which they were logged, and their pages go with them', async () => {
+    const folder = await tempDir();
+    let { store } = await opened(folder);
+    for (let at = 1; at <= 5; at += 1) {
+      store.pushOutcome(...outcome(at, 100 - at));
+      await flush(store, at);
+    }
+    for (let gone = 0; gone < 3; gone += 1) store.shiftOutcome();
+    store.pushOutcome(...outcome(6));
+    store.pushOutcome(...outcome(7));
+    await flush(store, 6);
+    store.shiftOutcome();
+    await store.close();
+    const again = await opened(folder);
+    const left = [outcome(4, 96), outcome(5, 95), outcome(6), outcome(7)];
+    expect(plain(again.outcomes)).toEqual(plain(left));
+    ({ store } = again);
+    for (let gone = 0; gone < 4; gone += 1) store.shiftOutcome();
+    await flush(store, 7);
+    await store.close();
+    expect((await opened(folder)).outcomes).toEqual([]);
+  });
+
+  test('leave no pages behind them', async () => {
+    const folder = await tempDir();
+    const { store } = await opened(folder);
+    for (let at = 1; at <= 40; at += 1) {
+      store.pushOutcome(...outcome(at));
+      if (at > 3) store.shiftOutcome();
+      await flush(store, at);
+    }
+    await store.close();
+    expect(await pagesIn(folder)).toBe(3);
+  });
+
+  test('stand among the rows of a view by their keys, as of the newest flush', async () => {
+    const { store } = await opened(await tempDir());
+    const late = outcome(1, 9);
+    const early = outcome(2, 8);
+    store.pushOutcome(...late);
+    store.pushOutcome(...early);
+    store.put(utf8('n'), utf8('below'));
+    store.put(utf8('p'), utf8('above'));
+    store.put(key('a'), utf8('far above'));
+    await flush(store, 2);
+    store.pushOutcome(...outcome(3));
+    const view = store.view();
+    const all = [[utf8('n'), utf8('below')] as const, early, late];
+    const above = [
+      [utf8('p'), utf8('above')],
+      [key('a'), utf8('far above')],
+    ] as const;
+    const range = async (first: Uint8Array, end: string, limit: number) =>
+      plain(await view.range(first, utf8(end), limit));
+    expect(await range(utf8('a'), 'z', 10)).toEqual(plain([...all, ...above]));
+    for (const limit of [1, 2, 3, 4]) {
+      const expected = [...all, ...above].slice(0, limit);
+      expect(await range(utf8('a'), 'z', limit)).toEqual(plain(expected));
+    }
+    expect(await range(late[0], 'q', 10)).toEqual(plain([late, above[0]]));
+    expect(await range(utf8('a'), 'o', 10)).toEqual(plain(all.slice(0, 1)));
+    await view.close();
+    await store.close();
+  });
+
+  test('of the format that had a row for each become a page, once', async () => {
+    const folder = await tempDir();
+    const { store } = await opened(folder);
+    store.put(key('a'), utf8('1'));
+    await flush(store, 3);
+    await store.close();
+    await tamper(folder, async (db) => {
+      for (const [name, value] of [outcome(2, 7), outcome(1, 8), outcome(3, 9)]) {
+        await db.put(name, sealed(name, value));
+      }
+      const meta = Buffer.from((await db.get(META_KEY)) ?? []).subarray(0, -4);
+      meta.writeUInt8(1, 0);
+      await db.put(META_KEY, sealed(META_KEY, meta));
+    });
+    const expected = plain([outcome(1, 8), outcome(2, 7), outcome(3, 9)]);
+    for (let round = 0; round < 2; round += 1) {
+      const again = await opened(folder);
+      expect(plain(again.outcomes)).toEqual(expected);
+      expect(again.meta).toEqual(metaAt(3));
+      await again.store.close();
+    }
+    expect(await pagesIn(folder)).toBe(1);
+    await tamper(folder, async (db) => {
+      expect(await db.keys({ gte: utf8('o'), lt: utf8('p') }).all()).toEqual([]);
+    });
+  });
+
+  test('of which a page is missing make the state void', async () => {
+    const folder = await tempDir();
+    const { store } = await opened(folder);
+    for (let at = 1; at <= 3; at += 1) {
+      store.pushOutcome(...outcome(at));
+      await flush(store, at);
+    }
+    await store.close();
+    await tamper(folder, (db) => db.del(numberedKey(2, 2)));
+    expect(await LevelMetadataStore.open(quiet, folder)).toMatchObject({
+      kind: 'void',
+      why: 'outcome page 2 is missing',
+    });
+  });
+
+  test('have pages of these bytes', () => {
+    const pages = new OutcomePages();
+    pages.push(...outcome(1));
+    pages.push(...outcome(2));
+    pages.take();
+    pages.push(...outcome(3));
+    pages.shift();
+    const bytes = pages.take().map((operation) => ({
+      ...operation,
+      key: hexOf(operation.key),
+      ...('value' in operation ? { value: hexOf(operation.value) } : {}),
+    }));
+    expect(bytes).toEqual([
+      {
+        type: 'put',
+        key: '020000000000000002',
+        value:
+          '01010000000000000001000000110000006f000000000000000000000000000000031400000001030000000000000000030000000000000000002d992785',
+      },
+    ]);
   });
 });
 

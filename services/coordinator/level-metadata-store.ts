@@ -7,17 +7,38 @@
  */
 import { assert } from '../common/assert.ts';
 import { asError, KvError } from '../common/errors.ts';
-import { type LogIndex, logIndex } from '../common/ids.ts';
+import { inLogOrder, type OutcomeRow } from '../metadata/outcomes.ts';
 import type { MetadataStore } from '../metadata/store.ts';
-import { CHAIN_END, CHAIN_FIRST, FlushChain, type FlushMeta, META_KEY } from './flush-chain.ts';
+import {
+  CHAIN_END,
+  CHAIN_FIRST,
+  FlushChain,
+  type FlushMeta,
+  META_KEY,
+  type ReadChain,
+} from './flush-chain.ts';
 import type { MetadataDamage } from './metadata-damage.ts';
+import {
+  OUTCOMES_END,
+  OUTCOMES_FIRST,
+  OutcomePages,
+  PAGES_END,
+  PAGES_FIRST,
+  type ReadPages,
+} from './outcome-pages.ts';
 import type { OpenTable, Table, TableOperation } from './table.ts';
 import { checked, nameOf, sealed, type YoungRow } from './table-rows.ts';
 import { TableView } from './table-view.ts';
 
 /** `void`: this state cannot be trusted; throw it away and rebuild it. */
 export type OpenedStore =
-  | { readonly kind: 'store'; readonly store: LevelMetadataStore; readonly meta: FlushMeta | null }
+  | {
+      readonly kind: 'store';
+      readonly store: LevelMetadataStore;
+      readonly meta: FlushMeta | null;
+      /** Oldest first: `MetadataState` keeps them in memory. */
+      readonly outcomes: readonly OutcomeRow[];
+    }
   | ({ readonly kind: 'void' } & MetadataDamage);
 
 /** Rows written since the last freeze. */
@@ -29,6 +50,7 @@ interface Generation {
 /** A generation that stands for a point, on its way to the disk and still readable. */
 interface Frozen extends Generation {
   readonly meta: FlushMeta;
+  readonly outcomes: readonly TableOperation[];
 }
 
 export interface StoreParts {
@@ -40,21 +62,16 @@ export interface StoreParts {
 export class LevelMetadataStore implements MetadataStore {
   readonly #db: Table;
   readonly #chain: FlushChain;
+  readonly #outcomes: OutcomePages;
   readonly #onFatal: (error: Error) => void;
   #young: Generation = { rows: new Map(), bytes: 0 };
   #frozen: Frozen | null = null;
-  /** LevelDB holds the state at this index; what came after stands in the generations. */
-  #storedIndex: LogIndex;
   #isClosed = false;
 
-  private constructor(
-    db: Table,
-    { chain, meta }: { readonly chain: FlushChain; readonly meta: FlushMeta | null },
-    parts: StoreParts,
-  ) {
+  private constructor(db: Table, chain: FlushChain, outcomes: OutcomePages, parts: StoreParts) {
     this.#db = db;
     this.#chain = chain;
-    this.#storedIndex = meta?.point.index ?? logIndex(0);
+    this.#outcomes = outcomes;
     this.#onFatal = parts.onFatal;
   }
 
@@ -70,11 +87,9 @@ export class LevelMetadataStore implements MetadataStore {
       const rows = await db.iterator({ gte: CHAIN_FIRST, lt: CHAIN_END }).all();
       const read = FlushChain.read(rows, db.getSync(META_KEY));
       if (read.kind === 'chain') {
-        return {
-          kind: 'store',
-          store: new LevelMetadataStore(db, read, parts),
-          meta: read.meta,
-        };
+        const { pages, rows } = await openOutcomes(db, read);
+        const store = new LevelMetadataStore(db, read.chain, pages, parts);
+        return { kind: 'store', store, meta: read.meta, outcomes: rows };
       }
       await db.close();
       return { kind: 'void', damage: 'flush_chain', why: read.why };
@@ -98,11 +113,6 @@ export class LevelMetadataStore implements MetadataStore {
   get(key: Uint8Array): Uint8Array | undefined {
     const young = this.#recent(key);
     return young === undefined ? this.#stored(key) : (young.value ?? undefined);
-  }
-
-  getSince(index: LogIndex, key: Uint8Array): Uint8Array | undefined {
-    if (index <= this.#storedIndex) return this.get(key);
-    return this.#recent(key)?.value ?? undefined;
   }
 
   #recent(key: Uint8Array): YoungRow | undefined {
@@ -129,10 +139,19 @@ export class LevelMetadataStore implements MetadataStore {
     this.#young.bytes += key.length;
   }
 
+  pushOutcome(key: Uint8Array, value: Uint8Array): void {
+    this.#outcomes.push(key, value);
+    this.#young.bytes += key.length + value.length;
+  }
+
+  shiftOutcome(): void {
+    this.#outcomes.shift();
+  }
+
   /** Ends a generation: what was put until now is the state at `meta`. Only while nothing is frozen. */
   freeze(meta: FlushMeta): void {
     assert(this.#frozen === null, 'a generation is frozen already');
-    this.#frozen = { ...this.#young, meta };
+    this.#frozen = { ...this.#young, meta, outcomes: this.#outcomes.take() };
     this.#young = { rows: new Map(), bytes: 0 };
   }
 
@@ -145,6 +164,7 @@ export class LevelMetadataStore implements MetadataStore {
       if (value === null) operations.push({ type: 'del', key });
       else operations.push({ type: 'put', key, value: sealed(key, value) });
     }
+    operations.push(...frozen.outcomes);
     operations.push(...this.#chain.append(frozen.meta));
     try {
       await this.#db.batch(operations, { sync: true });
@@ -152,7 +172,6 @@ export class LevelMetadataStore implements MetadataStore {
       throw this.#failed(asError(thrown));
     }
     this.#frozen = null;
-    this.#storedIndex = frozen.meta.point.index;
   }
 
   /**
@@ -185,6 +204,23 @@ export class LevelMetadataStore implements MetadataStore {
     this.#onFatal(error);
     return error;
   }
+}
+
+/** The stored outcomes; those of an older format become a page first, in one batch. */
+async function openOutcomes(
+  db: Table,
+  { chain, meta, hasOutcomeRows }: Extract<ReadChain, { kind: 'chain' }>,
+): Promise<ReadPages> {
+  if (meta === null || !hasOutcomeRows) {
+    return OutcomePages.read(await db.iterator({ gte: PAGES_FIRST, lt: PAGES_END }).all());
+  }
+  const stored = await db.iterator({ gte: OUTCOMES_FIRST, lt: OUTCOMES_END }).all();
+  const rows = inLogOrder(stored.map(([key, value]) => [key, checked(key, value)]));
+  const pages = new OutcomePages();
+  for (const [key, value] of rows) pages.push(key, value);
+  const removed = rows.map(([key]): TableOperation => ({ type: 'del', key }));
+  await db.batch([...removed, ...pages.take(), ...chain.append(meta)], { sync: true });
+  return { pages, rows };
 }
 
 /**

@@ -7,6 +7,7 @@ import { KvError } from '../common/errors.ts';
 import type { Disk } from '../disk/disk.ts';
 import { MetadataState } from '../metadata/apply.ts';
 import { TABLE } from '../metadata/keys.ts';
+import type { OutcomeRow } from '../metadata/outcomes.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { CounterMetric } from '../telemetry/metrics.ts';
 import type { FlushMeta } from './flush-chain.ts';
@@ -18,9 +19,8 @@ import { findBadTable } from './table-file.ts';
 import type { TableRow } from './table-rows.ts';
 
 const LOAD_PAGE_ROWS = 10_000;
-/** Tables of which `MetadataState.load` wants every row: all others are read on demand. */
+/** Tables of which `MetadataState.load` wants every row besides the outcomes: all others are read on demand. */
 const LOADED_TABLES: readonly number[] = [
-  TABLE.outcome,
   TABLE.idempotency,
   TABLE.disk,
   TABLE.pin,
@@ -66,9 +66,9 @@ async function openCurrent(
   if (bad !== null) return { damage: 'table_file', why: `${bad.file}: ${bad.why}` };
   const opened = await LevelMetadataStore.open({ onFatal, openTable }, folder.current);
   if (opened.kind === 'void') return opened;
-  const { store, meta } = opened;
+  const { store, meta, outcomes } = opened;
   try {
-    return { store, meta, state: await loadState(store, meta) };
+    return { store, meta, state: await loadState(store, meta, outcomes) };
   } catch (thrown) {
     await store.close();
     return damageOf(thrown);
@@ -79,10 +79,11 @@ async function openCurrent(
 export async function loadState(
   store: LevelMetadataStore,
   meta: FlushMeta | null,
+  outcomes: readonly OutcomeRow[],
 ): Promise<MetadataState> {
   if (meta === null) return MetadataState.empty(store);
   const view = store.view();
-  const rows: TableRow[] = [];
+  const rows: TableRow[] = [...outcomes];
   try {
     for (const first of LOADED_TABLES) {
       let next: Uint8Array = Uint8Array.of(first);

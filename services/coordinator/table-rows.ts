@@ -16,6 +16,11 @@ export interface YoungRow {
   readonly value: Uint8Array | null;
 }
 
+/** A row with its key as a string. */
+export interface NamedRow extends YoungRow {
+  readonly name: string;
+}
+
 /** The value with its CRC, ready to be stored. */
 export function sealed(key: Uint8Array, value: Uint8Array): Uint8Array {
   const row = Buffer.allocUnsafe(value.length + CRC_BYTES);
@@ -36,6 +41,22 @@ export function checked(key: Uint8Array, stored: Uint8Array): Uint8Array {
 
 /** Byte order of keys is code unit order of their names. */
 export const nameOf = (key: Uint8Array): string => bufferOf(key).toString('latin1');
+
+/** For sorting into byte order. */
+export function byName(one: NamedRow, other: NamedRow): number {
+  if (one.name === other.name) return 0;
+  return one.name < other.name ? -1 : 1;
+}
+
+/** Key of a row that has a number in a table of one byte; big-endian, so that byte order is their order. */
+export function numberedKey(table: number, number: number): Uint8Array {
+  const key = Buffer.alloc(9);
+  key.writeUInt8(table, 0);
+  key.writeBigUInt64BE(BigInt(number), 1);
+  return key;
+}
+
+export const numberOfKey = (key: Uint8Array): number => Number(bufferOf(key).readBigUInt64BE(1));
 
 /** Little-endian, without a view: this is on the path of every read. */
 const crcAt = (bytes: Uint8Array, at: number): number =>

@@ -2,13 +2,24 @@
  * A fixed view of the table: one LevelDB snapshot, and over it the rows that were young when it was
  * taken. Whatever is written meanwhile, every range of one view shows the same state.
  */
+import { compareBytes } from '../common/bytes.ts';
 import { asError } from '../common/errors.ts';
+import {
+  OUTCOMES_END,
+  OUTCOMES_FIRST,
+  OutcomePages,
+  PAGES_END,
+  PAGES_FIRST,
+} from './outcome-pages.ts';
 import type { Table, TableSnapshot } from './table.ts';
-import { checked, nameOf, type TableRow, type YoungRow } from './table-rows.ts';
-
-interface NamedRow extends YoungRow {
-  readonly name: string;
-}
+import {
+  byName,
+  checked,
+  type NamedRow,
+  nameOf,
+  type TableRow,
+  type YoungRow,
+} from './table-rows.ts';
 
 export interface ViewParts {
   readonly db: Table;
@@ -22,22 +33,23 @@ export class TableView {
   readonly #parts: ViewParts;
   /** In byte order of their keys. */
   readonly #young: readonly NamedRow[];
+  /** Read from their pages once they are asked for. */
+  #outcomes: Promise<readonly NamedRow[]> | null = null;
 
   constructor(parts: ViewParts) {
     this.#parts = parts;
     this.#young = [...parts.young].map(([name, row]) => ({ name, ...row })).sort(byName);
   }
 
-  /** At most `limit` rows of [first, end) in byte order. */
+  /** At most `limit` rows of [first, end) in byte order; outcomes are those of the newest flush. */
   async range(first: Uint8Array, end: Uint8Array, limit: number): Promise<readonly TableRow[]> {
-    const young = this.#youngIn(first, end);
-    // Each young row hides or adds at most one, so this many stored rows are always enough.
-    const storedMax = limit + young.length;
     try {
-      const stored = await this.#stored(first, end, storedMax);
-      if (young.length === 0) return stored;
-      const last = stored.length < storedMax ? undefined : stored.at(-1);
-      return overlaid(stored, young, last?.[0]).slice(0, limit);
+      const below = await this.#rows(first, least(end, OUTCOMES_FIRST), limit);
+      if (below.length === limit || compareBytes(end, OUTCOMES_FIRST) <= 0) return below;
+      const outcomes = await this.#outcomesIn(first, end, limit - below.length);
+      const left = limit - below.length - outcomes.length;
+      const above = await this.#rows(most(first, OUTCOMES_END), end, left);
+      return [...below, ...outcomes, ...above];
     } catch (thrown) {
       const error = asError(thrown);
       this.#parts.failed(error);
@@ -49,16 +61,36 @@ export class TableView {
     await this.#parts.snapshot.close();
   }
 
+  async #rows(first: Uint8Array, end: Uint8Array, limit: number): Promise<readonly TableRow[]> {
+    if (limit === 0 || compareBytes(first, end) >= 0) return [];
+    const young = within(this.#young, first, end);
+    // Each young row hides or adds at most one, so this many stored rows are always enough.
+    const storedMax = limit + young.length;
+    const stored = await this.#stored(first, end, storedMax);
+    if (young.length === 0) return stored;
+    const last = stored.length < storedMax ? undefined : stored.at(-1);
+    return overlaid(stored, young, last?.[0]).slice(0, limit);
+  }
+
+  async #outcomesIn(first: Uint8Array, end: Uint8Array, limit: number): Promise<TableRow[]> {
+    if (limit === 0 || compareBytes(first, OUTCOMES_END) >= 0) return [];
+    this.#outcomes ??= this.#readOutcomes();
+    return within(await this.#outcomes, first, end)
+      .slice(0, limit)
+      .flatMap(standing);
+  }
+
+  async #readOutcomes(): Promise<readonly NamedRow[]> {
+    const { db, snapshot } = this.#parts;
+    const pages = await db.iterator({ gte: PAGES_FIRST, lt: PAGES_END, snapshot }).all();
+    const { rows } = OutcomePages.read(pages);
+    return rows.map(([key, value]) => ({ name: nameOf(key), key, value })).sort(byName);
+  }
+
   async #stored(first: Uint8Array, end: Uint8Array, limit: number): Promise<TableRow[]> {
     const { db, snapshot } = this.#parts;
     const rows = await db.iterator({ gte: first, lt: end, limit, snapshot }).all();
     return rows.map(([key, value]) => [key, checked(key, value)]);
-  }
-
-  #youngIn(first: Uint8Array, end: Uint8Array): readonly NamedRow[] {
-    const from = lowerBound(this.#young, nameOf(first));
-    const to = lowerBound(this.#young, nameOf(end));
-    return this.#young.slice(from, to);
   }
 }
 
@@ -77,12 +109,20 @@ function overlaid(
   return [...rows]
     .map(([name, row]) => ({ name, ...row }))
     .sort(byName)
-    .flatMap(({ key, value }): TableRow[] => (value === null ? [] : [[key, value]]));
+    .flatMap(standing);
 }
 
-function byName(a: NamedRow, b: NamedRow): number {
-  if (a.name === b.name) return 0;
-  return a.name < b.name ? -1 : 1;
+const standing = ({ key, value }: NamedRow): TableRow[] => (value === null ? [] : [[key, value]]);
+
+const least = (a: Uint8Array, b: Uint8Array): Uint8Array => (compareBytes(a, b) < 0 ? a : b);
+const most = (a: Uint8Array, b: Uint8Array): Uint8Array => (compareBytes(a, b) > 0 ? a : b);
+
+function within(
+  rows: readonly NamedRow[],
+  first: Uint8Array,
+  end: Uint8Array,
+): readonly NamedRow[] {
+  return rows.slice(lowerBound(rows, nameOf(first)), lowerBound(rows, nameOf(end)));
 }
 
 function lowerBound(rows: readonly NamedRow[], name: string): number {

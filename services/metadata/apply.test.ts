@@ -577,15 +577,15 @@ describe('a state that an older build has stored', () => {
     const disk = w.state.disk(diskId(1))!;
     w.state.checkpoint();
     const key = diskKey(disk.disk);
-    const stored = new MemoryStore();
     const digest = new RowDigest();
-    for (const [rowKey, value] of w.store.rows()) {
+    const rows = w.store.rows().map(([rowKey, value]) => {
       const isDisk = compareBytes(rowKey, key) === 0;
       // A disk of version 1 ends before `reconciled`.
       const row = isDisk ? Uint8Array.of(1, ...value.subarray(1, -1)) : value;
-      stored.put(rowKey, row);
       digest.add(rowKey, row);
-    }
+      return [rowKey, row] as const;
+    });
+    const stored = MemoryStore.of(rows);
     const loaded = MetadataState.load(stored, stored.rows(), digest.text());
     loaded.checkpoint();
     const scanned = new RowDigest();

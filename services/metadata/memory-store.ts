@@ -1,19 +1,28 @@
 /** The table in memory, for tests and simulation: a map by the bytes of the key. */
 import { compareBytes } from '../common/bytes.ts';
-import { hexOf, type LogIndex } from '../common/ids.ts';
+import { hexOf } from '../common/ids.ts';
+import { TABLE } from './keys.ts';
+import { inLogOrder } from './outcomes.ts';
 import type { MetadataStore } from './store.ts';
 
 export type Row = readonly [key: Uint8Array, value: Uint8Array];
 
 export class MemoryStore implements MetadataStore {
   readonly #rows = new Map<string, Row>();
+  /** Keys of the outcome rows, oldest first. */
+  readonly #outcomes: Uint8Array[] = [];
+
+  /** A store with these rows, in any order. */
+  static of(rows: readonly Row[]): MemoryStore {
+    const store = new MemoryStore();
+    for (const [key, value] of rows) if (!isOutcome(key)) store.put(key, value);
+    const outcomes = inLogOrder(rows.filter(([key]) => isOutcome(key)));
+    for (const [key, value] of outcomes) store.pushOutcome(key, value);
+    return store;
+  }
 
   get(key: Uint8Array): Uint8Array | undefined {
     return this.#rows.get(hexOf(key))?.[1];
-  }
-
-  getSince(_index: LogIndex, key: Uint8Array): Uint8Array | undefined {
-    return this.get(key);
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
@@ -24,8 +33,20 @@ export class MemoryStore implements MetadataStore {
     this.#rows.delete(hexOf(key));
   }
 
+  pushOutcome(key: Uint8Array, value: Uint8Array): void {
+    this.put(key, value);
+    this.#outcomes.push(key);
+  }
+
+  shiftOutcome(): void {
+    const key = this.#outcomes.shift();
+    if (key !== undefined) this.delete(key);
+  }
+
   /** All rows in byte order of their keys. */
   rows(): readonly Row[] {
     return [...this.#rows.values()].sort((a, b) => compareBytes(a[0], b[0]));
   }
 }
+
+const isOutcome = (key: Uint8Array): boolean => key[0] === TABLE.outcome;

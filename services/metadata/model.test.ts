@@ -214,8 +214,7 @@ function isListed({ state }: MetadataWorld, { disk, copyId: id, owner }: Questio
 
 function loadedFrom(world: { store: MemoryStore; state: MetadataState }) {
   world.state.checkpoint();
-  const store = new MemoryStore();
-  for (const [key, value] of world.store.rows()) store.put(key, value);
+  const store = MemoryStore.of(world.store.rows());
   const state = MetadataState.load(store, store.rows(), world.state.digest(), OPTIONS);
   return { store, state };
 }

@@ -1,5 +1,5 @@
 /**
- * How transactions ended. The first two checks of every command with a txnId are here: what is decided
+ * How transactions ended. All rows stand in memory; the store has them for the next start. The first two checks of every command with a txnId are here: what is decided
  * stays decided, and behind the fence nothing undecided is ever decided. Rows whose birth lies below
  * the forget mark count as absent at once; their removal, in log order, is part of `apply`.
  */
@@ -7,7 +7,7 @@ import { birthOf, type LogIndex, type TxnId } from '../common/ids.ts';
 import { outcomeKey } from './keys.ts';
 import { SWEEP_PER_OUTCOME } from './limits.ts';
 import { OutcomeRing } from './outcome-ring.ts';
-import { decodeOutcome, encodeOutcome } from './record-codec.ts';
+import { decodeOutcome, encodeOutcome, loggedAtOf } from './record-codec.ts';
 import type { Marks, TxnOutcome, Undecided } from './records.ts';
 import type { RowStore } from './row-store.ts';
 
@@ -23,14 +23,11 @@ export class Outcomes {
   }
 
   /** Takes up stored rows in any order. */
-  restore(stored: readonly (readonly [key: Uint8Array, value: Uint8Array])[]): void {
-    const known = stored.map(([key, value]) => ({
-      key,
-      value,
-      at: decodeOutcome(value).loggedAt,
-    }));
-    known.sort((a, b) => a.at - b.at);
-    for (const { key, value, at } of known) this.#ring.pushRow(at, key, this.#hashOf(key, value));
+  restore(stored: readonly OutcomeRow[]): void {
+    for (const [key, value] of inLogOrder(stored)) {
+      this.#rows.digest.hash(key, value);
+      this.#ring.pushRow(loggedAtOf(value), key, value, this.#rows.digest);
+    }
   }
 
   /**
@@ -40,8 +37,7 @@ export class Outcomes {
   settled(txnId: TxnId, marks: Marks): TxnOutcome | Undecided | undefined {
     const birth = birthOf(txnId);
     if (birth < marks.forget) return FORGOTTEN;
-    // Nothing is decided before it is born.
-    const found = this.#rows.getSince(birth, outcomeKey(txnId));
+    const found = this.#ring.find(txnId);
     if (found !== undefined) return decodeOutcome(found).outcome;
     return birth < marks.fence ? EXPIRED : undefined;
   }
@@ -50,17 +46,15 @@ export class Outcomes {
   write(txnId: TxnId, loggedAt: LogIndex, outcome: TxnOutcome, marks: Marks): void {
     const key = outcomeKey(txnId);
     const row = encodeOutcome(this.#rows.writer, { loggedAt, outcome });
-    this.#rows.put(key, row, undefined);
-    const { digest } = this.#rows;
-    this.#ring.pushRow(loggedAt, key, { laneA: digest.laneA, laneB: digest.laneB });
+    this.#rows.pushOutcome(key, row);
+    this.#ring.pushRow(loggedAt, key, row, this.#rows.digest);
     this.sweep(marks, SWEEP_PER_OUTCOME);
   }
 
   /** Removes up to `limit` rows, oldest first, that were logged, hence born, below the forget mark. */
   sweep(marks: Marks, limit: number): void {
     for (let i = 0; i < limit && this.#ring.oldestIndex() < marks.forget; i += 1) {
-      const oldest = this.#ring.shift();
-      this.#rows.deleteHashed(oldest.key, oldest);
+      this.#rows.shiftOutcome(this.#ring.shift());
     }
   }
 
@@ -68,10 +62,15 @@ export class Outcomes {
   forgetMark(keep: number): LogIndex {
     return this.#ring.birthFloor(keep);
   }
+}
 
-  #hashOf(key: Uint8Array, value: Uint8Array): { laneA: number; laneB: number } {
-    const { digest } = this.#rows;
-    digest.hash(key, value);
-    return { laneA: digest.laneA, laneB: digest.laneB };
-  }
+export type OutcomeRow = readonly [key: Uint8Array, value: Uint8Array];
+
+/** As they were logged: the order in which they are kept, and go. */
+export function inLogOrder(rows: readonly OutcomeRow[]): readonly OutcomeRow[] {
+  const isSorted = rows.every(([, value], i) => {
+    const before = rows[i - 1];
+    return before === undefined || loggedAtOf(before[1]) < loggedAtOf(value);
+  });
+  return isSorted ? rows : rows.toSorted(([, a], [, b]) => loggedAtOf(a) - loggedAtOf(b));
 }

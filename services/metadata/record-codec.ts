@@ -120,6 +120,11 @@ export function decodeOutcome(bytes: Uint8Array): StoredOutcome {
   return stored;
 }
 
+/** Of an encoded outcome, without decoding the rest. */
+export function loggedAtOf(bytes: Uint8Array): LogIndex {
+  return open(bytes).u64() as LogIndex;
+}
+
 export function encodeAnswer(out: ByteWriter, answer: StoredAnswer): Uint8Array {
   out.reset().u8(VERSION).hex(answer.requestHash).hex(answer.txnId);
   writeOutcome(out, answer.outcome);

@@ -3,7 +3,6 @@
  * digest must let go of it. Nothing else in this room writes rows.
  */
 import { ByteWriter } from '../common/bytes.ts';
-import type { LogIndex } from '../common/ids.ts';
 import { RowDigest } from './digest.ts';
 import type { MetadataStore } from './store.ts';
 
@@ -23,10 +22,6 @@ export class RowStore {
     return this.#store.get(key);
   }
 
-  getSince(index: LogIndex, key: Uint8Array): Uint8Array | undefined {
-    return this.#store.getSince(index, key);
-  }
-
   /** Writes a row in the place of `previous`: its present value, undefined where there is none. */
   put(key: Uint8Array, value: Uint8Array, previous: Uint8Array | undefined): void {
     if (previous !== undefined) this.digest.remove(key, previous);
@@ -40,9 +35,15 @@ export class RowStore {
     this.#store.delete(key);
   }
 
-  /** Deletes a row of which only the hash is known. */
-  deleteHashed(key: Uint8Array, hash: { readonly laneA: number; readonly laneB: number }): void {
+  /** Writes the row of the newest outcome; its hash stays in the digest until the next row. */
+  pushOutcome(key: Uint8Array, value: Uint8Array): void {
+    this.digest.add(key, value);
+    this.#store.pushOutcome(key, value);
+  }
+
+  /** Removes the row of the oldest outcome, which has this hash. */
+  shiftOutcome(hash: { readonly laneA: number; readonly laneB: number }): void {
     this.digest.removeLanes(hash.laneA, hash.laneB);
-    this.#store.delete(key);
+    this.#store.shiftOutcome();
   }
 }
