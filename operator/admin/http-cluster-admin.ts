@@ -10,6 +10,7 @@ import {
 } from '../../services/api/admin.ts';
 import { type HttpRequest, HttpTransport } from '../../services/client/http.ts';
 import { type Decoder, readJson } from '../../services/client/json-body.ts';
+import { underEither } from '../../services/common/abort.ts';
 import type { Clock } from '../../services/common/clock.ts';
 import { asError, type KvError } from '../../services/common/errors.ts';
 import { SECOND_MS } from '../../services/common/units.ts';
@@ -186,7 +187,7 @@ export class HttpClusterAdmin implements ClusterAdmin {
     const late = new AbortController();
     const timer = this.#parts.clock.after(timeoutMs, () => late.abort(new Error('took too long')));
     try {
-      return await work(AbortSignal.any([signal, late.signal]));
+      return await underEither(signal, late.signal, work);
     } finally {
       timer.cancel();
     }

@@ -2,6 +2,7 @@
  * Works off a queue with a bounded number of workers. Each look at a key has a deadline; whoever runs over
  * it is aborted, but its key is not free before it has ended: two never work on one key.
  */
+import { underEither } from '../../services/common/abort.ts';
 import type { Clock } from '../../services/common/clock.ts';
 import { asError } from '../../services/common/errors.ts';
 import { SECOND_MS } from '../../services/common/units.ts';
@@ -78,7 +79,9 @@ export class Workers {
     const timer = clock.after(deadlineMs, () => late.abort(new Error('the look took too long')));
     let result = 'ok';
     try {
-      const { requeueMs } = await work(key, AbortSignal.any([this.#stop.signal, late.signal]));
+      const { requeueMs } = await underEither(this.#stop.signal, late.signal, (signal) =>
+        work(key, signal),
+      );
       queue.forget(key);
       queue.addAfter(key, requeueMs);
     } catch (thrown) {
