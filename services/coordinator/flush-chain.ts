@@ -4,11 +4,17 @@
  * hole. As many are kept as two full LevelDB logs can hold, so the hole lies within the chain.
  */
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
-import { KvError } from '../common/errors.ts';
 import { logIndex, term } from '../common/ids.ts';
 import type { LogPoint } from '../raft/types.ts';
 import type { TableOperation } from './table.ts';
-import { checked, numberedKey, numberOfKey, sealed, type TableRow } from './table-rows.ts';
+import {
+  checked,
+  checkFormat,
+  numberedKey,
+  numberOfKey,
+  sealed,
+  type TableRow,
+} from './table-rows.ts';
 
 /** What a flush stands for. */
 export interface FlushMeta {
@@ -113,9 +119,7 @@ function encodeMeta(meta: FlushMeta): Uint8Array {
 function decodeMeta(bytes: Uint8Array): { meta: FlushMeta; hasOutcomeRows: boolean } {
   const from = new ByteReader(bytes);
   const version = from.u8();
-  if (version < 1 || version > FORMAT_VERSION) {
-    throw new KvError('CORRUPT', `metadata format ${version} is not known to this build`);
-  }
+  checkFormat('the metadata are', version, FORMAT_VERSION);
   const point = { index: logIndex(from.u64()), term: term(from.u64()) };
   const installed = from.u8() === 1;
   const digest = from.text();

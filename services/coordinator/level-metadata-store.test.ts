@@ -137,6 +137,27 @@ async function pagesIn(folder: string): Promise<number> {
   return count;
 }
 
+test('metadata of a newer build are left as they are', async () => {
+  const folder = await tempDir();
+  const { store } = await opened(folder);
+  store.put(key('a'), utf8('1'));
+  await flush(store, 3);
+  await store.close();
+  const withVersion = (version: number) =>
+    tamper(folder, async (db) => {
+      const meta = Buffer.from((await db.get(META_KEY)) ?? []).subarray(0, -4);
+      meta.writeUInt8(version, 0);
+      await db.put(META_KEY, sealed(META_KEY, meta));
+    });
+  await withVersion(3);
+  await expect(LevelMetadataStore.open(quiet, folder)).rejects.toMatchObject({
+    code: 'DISK_FAILED',
+    message: expect.stringContaining('this one knows up to 2'),
+  });
+  await withVersion(2);
+  expect((await opened(folder)).meta).toEqual(metaAt(3));
+});
+
 describe('outcomes', () => {
   test('come back in the order in which they were logged, and their pages go with them', async () => {
     const folder = await tempDir();

@@ -9,7 +9,14 @@ import { KvError } from '../common/errors.ts';
 import { TABLE } from '../metadata/keys.ts';
 import type { OutcomeRow } from '../metadata/outcomes.ts';
 import type { TableOperation } from './table.ts';
-import { checked, numberedKey, numberOfKey, sealed, type TableRow } from './table-rows.ts';
+import {
+  checked,
+  checkFormat,
+  numberedKey,
+  numberOfKey,
+  sealed,
+  type TableRow,
+} from './table-rows.ts';
 
 const PAGE_VERSION = 1;
 const HEAD_BYTES = 13;
@@ -113,9 +120,6 @@ export class OutcomePages {
 }
 
 function readHead(reader: ByteReader): { readonly oldest: number; readonly gone: number } {
-  const version = reader.u8();
-  if (version !== PAGE_VERSION) {
-    throw new KvError('CORRUPT', `outcome page format ${version} is not known to this build`);
-  }
+  checkFormat('an outcome page is', reader.u8(), PAGE_VERSION);
   return { oldest: reader.u64(), gone: reader.u32() };
 }
