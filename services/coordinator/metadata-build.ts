@@ -4,13 +4,13 @@
  */
 import { KvError } from '../common/errors.ts';
 import { MIB } from '../common/units.ts';
+import { isOutcomeKey } from '../metadata/keys.ts';
 import { inLogOrder, type OutcomeRow } from '../metadata/outcomes.ts';
 import { type LogPoint, NO_POINT } from '../raft/types.ts';
 import type { FlushMeta } from './flush-chain.ts';
 import { LevelMetadataStore } from './level-metadata-store.ts';
 import { loadState, type OpenedContent } from './metadata-open.ts';
 import { readSnapshot } from './metadata-snapshot.ts';
-import { isOutcome } from './outcome-pages.ts';
 import type { OpenTable } from './table.ts';
 
 const INSTALL_BATCH_BYTES = MIB;
@@ -34,7 +34,7 @@ export async function buildContent(
   try {
     const contents = await readSnapshot(chunks, async (rows) => {
       for (const [key, value] of rows) {
-        if (isOutcome(key)) outcomes.push([key, value]);
+        if (isOutcomeKey(key)) outcomes.push([key, value]);
         else store.put(key, value);
       }
       if (store.unflushedBytes >= INSTALL_BATCH_BYTES) await write(store, UNFINISHED);

@@ -30,8 +30,6 @@ export const PAGES_END = Uint8Array.of(PAGE_TABLE + 1);
 export const OUTCOMES_FIRST = Uint8Array.of(TABLE.outcome);
 export const OUTCOMES_END = Uint8Array.of(TABLE.outcome + 1);
 
-export const isOutcome = (key: Uint8Array): boolean => key[0] === TABLE.outcome;
-
 interface Page {
   readonly sequence: number;
   /** Rows that it was given. */

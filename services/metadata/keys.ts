@@ -77,6 +77,9 @@ export function outcomeKey(txnId: TxnId): Uint8Array {
   return row;
 }
 
+/** Whether a row key is an outcome's. */
+export const isOutcomeKey = (row: Uint8Array): boolean => row[0] === TABLE.outcome;
+
 export function idempotencyKey(principal: string, key: string): Uint8Array {
   const owner = utf8(principal);
   const name = utf8(key);

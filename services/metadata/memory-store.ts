@@ -1,7 +1,7 @@
 /** The table in memory, for tests and simulation: a map by the bytes of the key. */
 import { compareBytes } from '../common/bytes.ts';
 import { hexOf } from '../common/ids.ts';
-import { TABLE } from './keys.ts';
+import { isOutcomeKey } from './keys.ts';
 import { inLogOrder } from './outcomes.ts';
 import type { MetadataStore } from './store.ts';
 
@@ -15,8 +15,8 @@ export class MemoryStore implements MetadataStore {
   /** A store with these rows, in any order. */
   static of(rows: readonly Row[]): MemoryStore {
     const store = new MemoryStore();
-    for (const [key, value] of rows) if (!isOutcome(key)) store.put(key, value);
-    const outcomes = inLogOrder(rows.filter(([key]) => isOutcome(key)));
+    for (const [key, value] of rows) if (!isOutcomeKey(key)) store.put(key, value);
+    const outcomes = inLogOrder(rows.filter(([key]) => isOutcomeKey(key)));
     for (const [key, value] of outcomes) store.pushOutcome(key, value);
     return store;
   }
@@ -48,5 +48,3 @@ export class MemoryStore implements MetadataStore {
     return [...this.#rows.values()].sort((a, b) => compareBytes(a[0], b[0]));
   }
 }
-
-const isOutcome = (key: Uint8Array): boolean => key[0] === TABLE.outcome;

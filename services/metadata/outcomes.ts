@@ -1,7 +1,8 @@
 /**
- * How transactions ended. All rows stand in memory; the store has them for the next start. The first two checks of every command with a txnId are here: what is decided
- * stays decided, and behind the fence nothing undecided is ever decided. Rows whose birth lies below
- * the forget mark count as absent at once; their removal, in log order, is part of `apply`.
+ * How transactions ended. All rows stand in memory; the store has them for the next start. The first two
+ * checks of every command with a txnId are here: what is decided stays decided, and behind the fence
+ * nothing undecided is ever decided. Rows whose birth lies below the forget mark count as absent at once;
+ * their removal, in log order, is part of `apply`.
  */
 import { birthOf, type LogIndex, type TxnId } from '../common/ids.ts';
 import { outcomeKey } from './keys.ts';
