@@ -69,6 +69,8 @@ export function answerVoteRequest(state: RaftState, request: VoteRequest): void 
     state.electionTicks = 0;
     if (state.retry !== null) retryAfter(state, state.retry.delayTicks);
   }
+  // Whose log is too short to lead has taken the first turn in vain.
+  if (!granted && state.suspicion !== null) state.suspicion.ticksLeft = 1;
   state.outbox.sendAfterPersist({
     kind: 'vote-reply',
     ...envelope(state, request.from, granted ? request.term : state.term),

@@ -14,7 +14,7 @@ import type {
   SnapshotStaged,
   TimeoutNow,
 } from './messages.ts';
-import { envelope, type RaftState } from './state.ts';
+import { envelope, type RaftState, type Suspicion } from './state.ts';
 import type { LogPoint } from './types.ts';
 
 export function tickFollower(state: RaftState): void {
@@ -26,16 +26,30 @@ export function tickFollower(state: RaftState): void {
   if (isHintDue(state) || state.electionTicks >= state.electionTimeoutTicks) beginPreVote(state);
 }
 
-/** The link from the leader closed: suspect it, and ask for a pre-vote within a heartbeat. */
+/**
+ * The link from the leader closed: suspect it and ask for a pre-vote, each survivor when its turn comes,
+ * since those who ask at the same time split the votes.
+ */
 export function suspectLeader(state: RaftState): void {
   assert(state.leader !== NOBODY, 'only a known leader is suspected');
   assert(state.leader !== state.self, 'a leader does not suspect itself');
-  const { heartbeatTicks, randomBelow } = state.options;
-  const ticksLeft = randomBelow(heartbeatTicks + 1);
+  const ticksLeft = turnAfter(state, state.leader) * state.options.heartbeatTicks;
   state.suspicion = { leader: state.leader, term: state.term, ticksLeft };
   if (ticksLeft > 0 || !isPromotable(state)) return;
-  state.suspicion.ticksLeft = heartbeatTicks;
+  askAgainSoon(state, state.suspicion);
   beginPreVote(state);
+}
+
+/** 0 for the voter that follows `leader` in the ring of ids, 1 for the next one. */
+function turnAfter({ self, options }: RaftState, leader: NodeId): number {
+  const ring = options.voters.toSorted((a, b) => a - b);
+  const steps = ring.indexOf(self) - ring.indexOf(leader);
+  return (steps + ring.length - 1) % ring.length;
+}
+
+/** Whoever has not noticed yet did not answer, and will notice in a moment. */
+function askAgainSoon({ options }: RaftState, suspicion: Suspicion): void {
+  suspicion.ticksLeft = 1 + options.randomBelow(Math.ceil(options.heartbeatTicks / 2));
 }
 
 /**
@@ -177,7 +191,7 @@ function isHintDue(state: RaftState): boolean {
   if (suspicion !== null) {
     suspicion.ticksLeft -= 1;
     if (suspicion.ticksLeft > 0) return false;
-    suspicion.ticksLeft = state.options.heartbeatTicks;
+    askAgainSoon(state, suspicion);
     return true;
   }
   if (retry === null) return false;

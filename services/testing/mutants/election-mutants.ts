@@ -28,8 +28,8 @@ export const ELECTION_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: ELECTION,
-        find: 'state.retry.delayTicks);\n  }\n  state.outbox.sendAfterPersist({',
-        replace: 'state.retry.delayTicks);\n  }\n  state.outbox.send({',
+        find: 'ticksLeft = 1;\n  state.outbox.sendAfterPersist({',
+        replace: 'ticksLeft = 1;\n  state.outbox.send({',
       },
     ],
     tests: [SCRIPTS],
