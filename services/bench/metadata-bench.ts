@@ -1,7 +1,7 @@
 /**
  * What a look-up costs a coordinator in its own metadata: the real store on a real LevelDB, with record
- * rows of a real size. A key that is absent must cost little, for every first PUT asks for one: LevelDB's
- * bloom filter answers it without a read, and where the filter is off this shows.
+ * rows of a real size. A key that is absent must cost little, for every first PUT asks for one: the filter
+ * over all keys answers it, and before that has read them LevelDB's own does, without a read of the disk.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +23,10 @@ export interface MetadataBenchOptions {
 
 export interface MetadataBenchResult {
   readonly rowBytes: number;
+  /** By LevelDB, until all keys have been read. */
+  readonly unlearntUs: number;
   readonly absentUs: number;
+  readonly learnMs: number;
   readonly presentUs: number;
   /** Look-ups of rows that are not on disk yet. */
   readonly unflushedUs: number;
@@ -50,12 +53,17 @@ export async function runMetadataBench(
     const present = drawn(keys, () => 2 * random.below(keys));
     const absent = drawn(keys, () => 2 * random.below(keys) + 1);
     const presentUs = lookUpUs(store, present, true);
+    const unlearntUs = lookUpUs(store, absent, false);
+    const startedMs = performance.now();
+    await store.learnKeys(() => Promise.resolve());
+    const learnMs = performance.now() - startedMs;
     const absentUs = lookUpUs(store, absent, false);
     const young = drawn(keys, () => 2 * random.below(FLUSH_ROWS));
     for (const key of young) store.put(key, rowOf());
     const unflushedUs = lookUpUs(store, young, true);
     await store.close();
-    return { rowBytes: rowOf().length, absentUs, presentUs, unflushedUs };
+    const rowBytes = rowOf().length;
+    return { rowBytes, absentUs, unlearntUs, learnMs, presentUs, unflushedUs };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -143,8 +151,10 @@ export function metadataReport(options: MetadataBenchOptions, result: MetadataBe
     '',
     columns([
       ['an absent key', us(result.absentUs)],
+      ['the same before all keys are read', us(result.unlearntUs)],
       ['a present key', us(result.presentUs)],
       ['a key that is not flushed yet', us(result.unflushedUs)],
+      ['reading all keys once', `${result.learnMs.toFixed(0)} ms`],
     ]),
   ].join('\n');
 }

@@ -334,6 +334,52 @@ describe('after a crash', () => {
     }
   });
 
+  test('a row that is not there needs no look-up once the keys have been read', async () => {
+    const folder = await tempDir();
+    const first = await opened(folder);
+    first.store.put(key('stored'), utf8('1'));
+    await flush(first.store, 1);
+    await first.store.close();
+    const asked: string[] = [];
+    const openTable: OpenTable = async (path) => {
+      const table = await openLevelTable(path);
+      const getSync = table.getSync.bind(table);
+      table.getSync = (row) => {
+        asked.push(textOf(row));
+        return getSync(row);
+      };
+      return table;
+    };
+    const result = await LevelMetadataStore.open({ openTable, onFatal: () => undefined }, folder);
+    if (result.kind === 'void') throw new Error(result.why);
+    const { store } = result;
+    asked.length = 0;
+    const get = (name: string): string | null => {
+      const value = store.get(key(name));
+      return value === undefined ? null : textOf(value);
+    };
+    store.put(key('frozen'), utf8('2'));
+    store.freeze(metaAt(2));
+    store.put(key('young'), utf8('3'));
+    store.put(key('gone'), utf8('4'));
+    store.delete(key('gone'));
+    expect(get('absent')).toBeNull();
+    expect(asked).toEqual(['rabsent']);
+    await store.learnKeys(() => Promise.resolve());
+    await store.writeFrozen();
+    await flush(store, 3);
+    asked.length = 0;
+    expect(['absent', 'stored', 'frozen', 'young', 'gone'].map(get)).toEqual([
+      null,
+      '1',
+      '2',
+      '3',
+      null,
+    ]);
+    expect(asked.filter((name) => name === 'rabsent')).toEqual([]);
+    await store.close();
+  });
+
   test('an empty folder is an empty store', async () => {
     const { store, meta } = await opened(await tempDir());
     expect(meta).toBeNull();

@@ -17,6 +17,7 @@ import {
   META_KEY,
   type ReadChain,
 } from './flush-chain.ts';
+import { KnownKeys } from './known-keys.ts';
 import type { MetadataDamage } from './metadata-damage.ts';
 import {
   OUTCOMES_END,
@@ -64,6 +65,8 @@ export class LevelMetadataStore implements MetadataStore {
   readonly #chain: FlushChain;
   readonly #outcomes: OutcomePages;
   readonly #onFatal: (error: Error) => void;
+  readonly #known = new KnownKeys();
+  #pause: (() => Promise<void>) | null = null;
   #young: Generation = { rows: new Map(), bytes: 0 };
   #frozen: Frozen | null = null;
   #isClosed = false;
@@ -112,7 +115,8 @@ export class LevelMetadataStore implements MetadataStore {
   /** The caller does not change the arrays that it puts here, nor those that it gets. */
   get(key: Uint8Array): Uint8Array | undefined {
     const young = this.#recent(key);
-    return young === undefined ? this.#stored(key) : (young.value ?? undefined);
+    if (young !== undefined) return young.value ?? undefined;
+    return this.#known.mayHave(key) ? this.#stored(key) : undefined;
   }
 
   #recent(key: Uint8Array): YoungRow | undefined {
@@ -130,11 +134,13 @@ export class LevelMetadataStore implements MetadataStore {
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
+    this.#known.add(key);
     this.#young.rows.set(nameOf(key), { key, value });
     this.#young.bytes += key.length + value.length;
   }
 
   delete(key: Uint8Array): void {
+    this.#known.removed();
     this.#young.rows.set(nameOf(key), { key, value: null });
     this.#young.bytes += key.length;
   }
@@ -172,6 +178,26 @@ export class LevelMetadataStore implements MetadataStore {
       throw this.#failed(asError(thrown));
     }
     this.#frozen = null;
+    if (this.#pause !== null && this.#known.isStale) void this.learnKeys(this.#pause);
+  }
+
+  /**
+   * Reads the keys of all rows, with pauses, so that a row which is not there needs no look-up; from then
+   * on whenever many have gone. Ends with the store; never rejects.
+   */
+  async learnKeys(pause: () => Promise<void>): Promise<void> {
+    this.#pause = pause;
+    try {
+      await this.#known.learn((range) => this.#db.keys(range).all(), this.#unflushedKeys(), pause);
+    } catch (thrown) {
+      this.#failed(asError(thrown));
+    }
+  }
+
+  *#unflushedKeys(): Generator<Uint8Array> {
+    for (const rows of [this.#frozen?.rows, this.#young.rows]) {
+      for (const { key } of rows?.values() ?? []) yield key;
+    }
   }
 
   /**

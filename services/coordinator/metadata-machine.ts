@@ -4,7 +4,7 @@
  * beyond the own durable log, and what is applied beyond a flush the log still holds.
  */
 import { assert } from '../common/assert.ts';
-import type { Clock } from '../common/clock.ts';
+import { type Clock, sleep } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
 import { type CopyId, type DiskId, type LogIndex, type TxnId } from '../common/ids.ts';
@@ -51,6 +51,8 @@ const DIGEST_EVERY = 1024;
 /** Listings at once, and those that wait: each reads all shards. */
 const LISTINGS_MAX = 2;
 const LISTINGS_WAITING_MAX = 256;
+/** Between the pages in which the keys of all rows are read: about a tenth of a core, so that a start is not in its way. */
+const LEARN_PAUSE_MS = 10;
 
 export interface MetadataParts {
   readonly disk: Disk;
@@ -335,6 +337,7 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
       },
       meta,
     );
+    void store.learnKeys(() => sleep(this.#parts.clock, LEARN_PAUSE_MS));
     return { store, state, flusher };
   }
 

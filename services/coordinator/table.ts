@@ -28,6 +28,8 @@ export interface Table {
   /** All operations or none, durable once resolved. */
   batch(operations: TableOperation[], options: { readonly sync: true }): Promise<void>;
   iterator(range: TableRange): { all(): Promise<readonly TableRow[]> };
+  /** The keys alone. */
+  keys(range: TableRange): { all(): Promise<readonly Uint8Array[]> };
   snapshot(): TableSnapshot;
   close(): Promise<void>;
 }

@@ -127,6 +127,11 @@ class SimTable implements Table {
     };
   }
 
+  keys(range: TableRange): { all(): Promise<readonly Uint8Array[]> } {
+    const rows = this.iterator(range);
+    return { all: async () => (await rows.all()).map(([key]) => key) };
+  }
+
   snapshot(): TableSnapshot {
     this.#wantOpen();
     return new Snapshot(this.#inOrder());

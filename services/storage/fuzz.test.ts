@@ -1,6 +1,7 @@
 /** Files of a volume that anything may have happened to: what is read is what was written, or is not there. */
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { bloomAdd, bloomMayHave, bloomWords } from '../common/bloom.ts';
 import { seededRandom } from '../common/random.ts';
 import { MemoryDisk } from '../disk/memory-disk.ts';
 import { silentLogger } from '../telemetry/logger.ts';
@@ -13,7 +14,6 @@ import {
   valueOr,
 } from '../testing/arbitrary-damage.ts';
 import { outcomeOf, StorageRig } from '../testing/storage-rig.ts';
-import { bloomAdd, bloomMayHave, bloomWords } from './bloom/filter.ts';
 import { VICTIMS_MAX } from './limits.ts';
 import { decodeSegmentHeader, encodeSegmentHeader } from './segment/header.ts';
 import { segmentName, segmentOf } from './segment/names.ts';

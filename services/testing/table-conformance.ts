@@ -60,6 +60,12 @@ export function describeTable(name: string, make: () => Promise<TablesUnderTest>
       expect(await rows({ gte: utf8('aa'), lt: utf8('z'), limit: 2 })).toEqual(['ab=ab', 'b=b']);
     });
 
+    test('has the keys of a range alone', async () => {
+      await table.batch([put('b', '1'), put('a', '1'), put('c', '1')], SYNCED);
+      const keys = await table.keys({ gte: utf8('a'), lt: utf8('z'), limit: 2 }).all();
+      expect(keys.map(textOf)).toEqual(['a', 'b']);
+    });
+
     test('shows in a snapshot what stood when it was taken', async () => {
       await table.batch([put('a', '1'), put('b', '1')], SYNCED);
       const snapshot = table.snapshot();

@@ -1,10 +1,10 @@
 /** The index against a Map, and the catalog against every order of a copy's records. */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { bloomAdd, bloomMayHave, bloomWords } from '../../common/bloom.ts';
 import { type CopyId, copyId, digest } from '../../common/ids.ts';
 import { mintCopyId, seededRandom } from '../../common/random.ts';
 import { TXN } from '../../testing/storage-rig.ts';
-import { bloomAdd, bloomMayHave, bloomWords } from '../bloom/filter.ts';
 import { encodeChunkMeta, encodeCopyMeta, encodeDropRange, KIND, type Kind } from '../record.ts';
 import { Catalog, type PlacedRecord } from './catalog.ts';
 import { packChunk, packCopy, unpackChunk, unpackCopy } from './entry.ts';

@@ -4,7 +4,7 @@
  * by a fifth when 85 % are taken, so a blob costs 39 to 46 bytes here. Deleting shifts back
  * what probed over the hole: there are no tombstones.
  */
-import { bloomAdd, bloomMayHave, bloomWords, scale } from '../bloom/filter.ts';
+import { bloomAdd, bloomMayHave, bloomWords, scale } from '../../common/bloom.ts';
 import type { Key, Slot } from './key.ts';
 
 export const SLOT_WORDS = 8;

@@ -147,5 +147,6 @@ async function openLevel(folder: string): Promise<LevelMetadataStore> {
   };
   const opened = await LevelMetadataStore.open({ openTable: openLevelTable, onFatal }, folder);
   if (opened.kind === 'void') throw new Error(opened.why);
+  await opened.store.learnKeys(() => Promise.resolve());
   return opened.store;
 }
