@@ -3,18 +3,13 @@
  * ones stay: LevelDB may drop part of its own log in silence when it opens, and then the chain has a
  * hole. As many are kept as two full LevelDB logs can hold, so the hole lies within the chain.
  */
+
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
+import { checkFormat } from '../common/format.ts';
 import { logIndex, term } from '../common/ids.ts';
 import type { LogPoint } from '../raft/types.ts';
 import type { TableOperation } from './table.ts';
-import {
-  checked,
-  checkFormat,
-  numberedKey,
-  numberOfKey,
-  sealed,
-  type TableRow,
-} from './table-rows.ts';
+import { checked, numberedKey, numberOfKey, sealed, type TableRow } from './table-rows.ts';
 
 /** What a flush stands for. */
 export interface FlushMeta {

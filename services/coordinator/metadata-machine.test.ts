@@ -11,13 +11,14 @@ import { compareBytes, textOf, utf8 } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
 import { diskId, logIndex, term } from '../common/ids.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
-import { recordKey, TABLE } from '../metadata/keys.ts';
+import { MARKS_KEY, recordKey, TABLE } from '../metadata/keys.ts';
 import { settle } from '../testing/manual-clock.ts';
 import { MetadataBench, openBench } from '../testing/metadata-bench.ts';
 import { blob, copy, remove } from '../testing/metadata-world.ts';
 import { removeTempDirs, tempDir } from '../testing/temp-dir.ts';
 import { ReplicatedMetadata } from './metadata-machine.ts';
 import type { ScannedRecord } from './metadata-port.ts';
+import { checked, sealed } from './table-rows.ts';
 
 afterEach(removeTempDirs);
 
@@ -182,6 +183,34 @@ describe('applying and flushing', () => {
     expect(again.digest()).toBe(b.world.state.digest());
     await again.close();
   });
+});
+
+test('a row of a newer build stops the start, and all rows stay', async () => {
+  const { b, path, machine } = await openBench();
+  b.put('k', 1);
+  b.feed(machine);
+  await machine.close();
+  const claim = async (version: number): Promise<void> => {
+    const folder = join(path, (await readFile(join(path, POINTER), 'utf8')).trim());
+    const db = new Level<Uint8Array, Uint8Array>(folder, {
+      keyEncoding: 'view',
+      valueEncoding: 'view',
+      compression: false,
+    });
+    const row = checked(MARKS_KEY, (await db.get(MARKS_KEY)) ?? new Uint8Array(0));
+    const claimed = Uint8Array.of(version, ...row.subarray(1));
+    await db.put(MARKS_KEY, sealed(MARKS_KEY, claimed));
+    await db.close();
+  };
+  await claim(2);
+  await expect(b.open(path)).rejects.toMatchObject({
+    code: 'DISK_FAILED',
+    message: expect.stringContaining('this one knows up to 1'),
+  });
+  await claim(1);
+  const again = await b.open(path);
+  expect(again.record(utf8('k'))?.blobId).toBe(blob(1));
+  await again.close();
 });
 
 describe('damage', () => {

@@ -4,19 +4,14 @@
  * of one for each. The newest page says where the oldest row that is left stands
  * (docs/formats/metadata.md).
  */
+
 import { ByteReader, ByteWriter, concatBytes } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
+import { checkFormat } from '../common/format.ts';
 import { TABLE } from '../metadata/keys.ts';
 import type { OutcomeRow } from '../metadata/outcomes.ts';
 import type { TableOperation } from './table.ts';
-import {
-  checked,
-  checkFormat,
-  numberedKey,
-  numberOfKey,
-  sealed,
-  type TableRow,
-} from './table-rows.ts';
+import { checked, numberedKey, numberOfKey, sealed, type TableRow } from './table-rows.ts';
 
 const PAGE_VERSION = 1;
 const HEAD_BYTES = 13;

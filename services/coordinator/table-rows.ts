@@ -39,18 +39,6 @@ export function checked(key: Uint8Array, stored: Uint8Array): Uint8Array {
   throw new KvError('CORRUPT', 'a row of the metadata fails its checksum');
 }
 
-/**
- * A format that this build does not know is no damage: the rows stay as they are for the build that does.
- * @throws KvError `DISK_FAILED` where it is newer than `newest`, `CORRUPT` where there never was one.
- */
-export function checkFormat(what: string, version: number, newest: number): void {
-  if (version >= 1 && version <= newest) return;
-  throw new KvError(
-    version < 1 ? 'CORRUPT' : 'DISK_FAILED',
-    `${what} of format ${version}, which only a newer build knows; this one knows up to ${newest}`,
-  );
-}
-
 /** Byte order of keys is code unit order of their names. */
 export const nameOf = (key: Uint8Array): string => bufferOf(key).toString('latin1');
 

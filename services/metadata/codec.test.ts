@@ -269,7 +269,7 @@ describe('rows', () => {
   test.each(Object.entries(ROWS))('%s of another version is refused', (_name, [bytes, decode]) => {
     const other = bytes.slice();
     other[0] = 3;
-    expect(() => decode(other)).toThrow(/version 3/);
+    expect(() => decode(other)).toThrow(/format 3/);
     expect(() => decode(bytes.subarray(0, -1))).toThrow(KvError);
     expect(() => decode(Uint8Array.of(...bytes, 0))).toThrow(/left over/);
   });

@@ -4,6 +4,7 @@
  */
 import { ByteReader, type ByteWriter, copyOf } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
+import { checkFormat } from '../common/format.ts';
 import type {
   BlobId,
   ClusterId,
@@ -296,10 +297,11 @@ export function readHeaders(from: ByteReader): Headers {
   return headers;
 }
 
+/** @throws KvError `DISK_FAILED` for a row of a newer build, which is no damage. */
 function open(bytes: Uint8Array, expected = VERSION): ByteReader {
   const from = new ByteReader(bytes);
   const version = from.u8();
-  if (version !== expected) throw new KvError('CORRUPT', `row version ${version} is unknown`);
+  checkFormat('a row is', version, expected);
   return from;
 }
 
