@@ -7,9 +7,10 @@
 import { assert, present } from '../common/assert.ts';
 import { crc32 } from '../common/checksum.ts';
 import type { Clock } from '../common/clock.ts';
+import { asError } from '../common/errors.ts';
 import { type BlobId, copyId, type Digest, type DiskId, type TxnId } from '../common/ids.ts';
 import { LIMITS } from './limits.ts';
-import { Debts, report, type Stager, type StagerEvents } from './stager.ts';
+import { Debts, type Stager, type StagerEvents } from './stager.ts';
 import type { VolumeClient } from './volume-port.ts';
 
 export interface StreamedValue {
@@ -193,4 +194,20 @@ export class ChunkStager implements Stager {
     this.#roomFreed = null;
     wake?.();
   }
+}
+
+/** Reports the end of `promise` for `disk`, unless it was released meanwhile. */
+function report<T>(
+  promise: Promise<T>,
+  isWanted: () => boolean,
+  outcome: { readonly done: (value: T) => void; readonly failed: (error: Error) => void },
+): void {
+  promise.then(
+    (value) => {
+      if (isWanted()) outcome.done(value);
+    },
+    (error: unknown) => {
+      if (isWanted()) outcome.failed(asError(error));
+    },
+  );
 }

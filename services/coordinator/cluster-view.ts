@@ -134,7 +134,8 @@ export class ClusterViews {
   }
 
   #volume(record: DiskRecord): ClusterView['volumes'][number] {
-    const live = this.#components.directory.find(record.disk);
+    const { clock, directory } = this.#components;
+    const live = directory.find(record.disk);
     const { disk, session, state, zone, refs, capacityBytes } = record;
     return {
       name: record.volume,
@@ -143,7 +144,7 @@ export class ClusterViews {
       state,
       zone,
       live: live !== undefined,
-      heardMs: live?.heardMs ?? null,
+      heardMs: live === undefined ? null : clock.monotonicMs() - live.heardAtMs,
       refs,
       usedBytes: live?.usedBytes ?? 0,
       capacityBytes,

@@ -16,8 +16,8 @@ export type ReadKeys = (range: {
 }) => Promise<readonly Uint8Array[]>;
 
 const PAGE_KEYS = 1024;
-/** Keys of the first filter, and how much larger each further one is. */
-const FIRST_KEYS = 65_536;
+/** Keys of the first filter, and how much larger each further one is: few of them, since each adds its wrong "maybe"s. */
+const FIRST_KEYS = 1_048_576;
 const GROWTH = 4;
 /** Rows that have gone stay in the filters; as many, and half of all, are worth another reading. */
 const REMOVALS_MIN = 1_048_576;
@@ -32,6 +32,11 @@ export class KnownKeys {
   /** Takes the place of `known` once all rows have been read. */
   #learning: GrowingFilter | null = null;
   #removals = 0;
+  readonly #firstKeys: number;
+
+  constructor(firstKeys: number = FIRST_KEYS) {
+    this.#firstKeys = firstKeys;
+  }
 
   /** False: the row is certainly not there. Always true until all rows have been read once. */
   mayHave(key: Uint8Array): boolean {
@@ -62,7 +67,7 @@ export class KnownKeys {
     waiting: Iterable<Uint8Array>,
     pause: () => Promise<void>,
   ): Promise<void> {
-    const learning = new GrowingFilter();
+    const learning = new GrowingFilter(this.#firstKeys);
     this.#learning = learning;
     this.#removals = 0;
     for (const key of waiting) learning.add(keyHash(key));
@@ -80,30 +85,35 @@ export class KnownKeys {
 }
 
 class GrowingFilter {
-  readonly #filters: { readonly words: Int32Array; readonly keysMax: number }[] = [];
-  /** Room in the last one. */
+  readonly #filters: Int32Array[] = [];
+  /** Keys that the next one is to take, and room that is left in the last. */
+  #keysNext: number;
   #room = 0;
   keys = 0;
+
+  constructor(firstKeys: number) {
+    this.#keysNext = firstKeys;
+  }
 
   add(hash: number): void {
     if (this.mayHave(hash)) return;
     if (this.#room === 0) this.#grow();
     const last = this.#filters.at(-1);
-    if (last !== undefined) bloomAdd(last.words, hash, stepOf(hash));
+    if (last !== undefined) bloomAdd(last, hash, stepOf(hash));
     this.#room -= 1;
     this.keys += 1;
   }
 
   mayHave(hash: number): boolean {
     const step = stepOf(hash);
-    for (const { words } of this.#filters) if (bloomMayHave(words, hash, step)) return true;
+    for (const words of this.#filters) if (bloomMayHave(words, hash, step)) return true;
     return false;
   }
 
   #grow(): void {
-    const keysMax = (this.#filters.at(-1)?.keysMax ?? FIRST_KEYS / GROWTH) * GROWTH;
-    this.#filters.push({ words: new Int32Array(bloomWords(keysMax)), keysMax });
-    this.#room = keysMax;
+    this.#filters.push(new Int32Array(bloomWords(this.#keysNext)));
+    this.#room = this.#keysNext;
+    this.#keysNext *= GROWTH;
   }
 }
 

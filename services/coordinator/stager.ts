@@ -3,7 +3,6 @@
  * the two-phase-commit machine does. A volume owes something exactly while an answer of it is
  * outstanding; only then can it stall.
  */
-import { asError } from '../common/errors.ts';
 import type { BlobId, Digest, DiskId, Session, TxnId } from '../common/ids.ts';
 
 export interface StagerEvents {
@@ -68,20 +67,4 @@ export class Debts {
     for (const [disk, owedMs] of this.#owedSinceMs) if (owedMs <= sinceMs) late.push(disk);
     return late;
   }
-}
-
-/** Reports the end of `promise` for `disk`, unless it was released meanwhile. */
-export function report<T>(
-  promise: Promise<T>,
-  isWanted: () => boolean,
-  outcome: { readonly done: (value: T) => void; readonly failed: (error: Error) => void },
-): void {
-  promise.then(
-    (value) => {
-      if (isWanted()) outcome.done(value);
-    },
-    (error: unknown) => {
-      if (isWanted()) outcome.failed(asError(error));
-    },
-  );
 }

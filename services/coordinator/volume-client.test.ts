@@ -116,6 +116,9 @@ const whole = {
   data: utf8('v'),
 };
 
+const staged = (streams: VolumeStreams): Promise<unknown> =>
+  new Promise((voted, failed) => streams.stageWhole(diskId(1), whole, { voted, failed }));
+
 async function code(promise: Promise<unknown>): Promise<string> {
   try {
     await promise;
@@ -128,7 +131,7 @@ async function code(promise: Promise<unknown>): Promise<string> {
 describe('the stream to a volume', () => {
   test('begins with hello; requests wait for it and then leave together', async () => {
     const { clock, streams, end } = setUp();
-    const first = streams.stageWhole(diskId(1), whole);
+    const first = staged(streams);
     const second = streams.stageChunk(diskId(1), {
       copyId: COPY,
       chunkNo: 0,
@@ -269,7 +272,7 @@ describe('requests', () => {
     void code(finalize());
     await clock.flush();
     expect(end().requests).toEqual([]);
-    void code(streams.stageWhole(diskId(1), whole));
+    void code(staged(streams));
     await clock.flush();
     const [, message] = end().sent;
     const kinds = message?.requests.map(({ body }) => body?.$case) ?? [];
@@ -281,15 +284,15 @@ describe('requests', () => {
   test('a failure has the code of the volume; nonsense is not believed', async () => {
     const { clock, end, connect, streams } = setUp();
     connect();
-    const failing = code(streams.stageWhole(diskId(1), whole));
+    const failing = code(staged(streams));
     await clock.flush();
     end().reply({ $case: 'failure', value: { code: 'NO_SPACE', message: 'full' } });
     expect(await failing).toBe('NO_SPACE');
-    const foreign = code(streams.stageWhole(diskId(1), whole));
+    const foreign = code(staged(streams));
     await clock.flush();
     end().reply({ $case: 'vote', value: { disk: 2, session: 5 } });
     expect(await foreign).toBe('WRONG_NODE');
-    const odd = code(streams.stageWhole(diskId(1), whole));
+    const odd = code(staged(streams));
     await clock.flush();
     end().reply({ $case: 'written', value: {} });
     expect(await odd).toBe('INTERNAL');

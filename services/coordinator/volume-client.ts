@@ -3,7 +3,7 @@
  * for the same disk, or a moment later without.
  */
 import { crc32 } from '../common/checksum.ts';
-import { KvError } from '../common/errors.ts';
+import { asError, KvError } from '../common/errors.ts';
 import {
   bytesOfHex,
   type CopyId,
@@ -13,6 +13,7 @@ import {
   session,
 } from '../common/ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../common/units.ts';
+import type { Asker } from '../rpc/requests.ts';
 import { type SettleAction, Settlements } from './settle-batch.ts';
 import type {
   CheckResult,
@@ -20,10 +21,12 @@ import type {
   FetchResult,
   VolumeClient,
   VolumeDirectory,
+  VoteListener,
   VoteResult,
   WholeValueCopy,
 } from './volume-port.ts';
 import {
+  failureOf,
   type ReplyBody,
   type RequestBody,
   VolumeStream,
@@ -93,7 +96,7 @@ export class VolumeStreams implements VolumeClient {
     return voteOf(disk, await this.#stream(disk).request(body, bytes, WRITE_TIMEOUT_MS));
   }
 
-  async stageWhole(disk: DiskId, whole: WholeValueCopy): Promise<VoteResult> {
+  stageWhole(disk: DiskId, whole: WholeValueCopy, listener: VoteListener): void {
     const bytes = whole.data.length + whole.owner.length + REQUEST_BYTES;
     let sent = this.#sent;
     if (sent?.copy !== whole) {
@@ -102,7 +105,12 @@ export class VolumeStreams implements VolumeClient {
     }
     // A message leaves at the end of this turn anyway, and its sync covers what is settled with it.
     this.#settling.get(disk)?.leave();
-    return voteOf(disk, await this.#stream(disk).request(sent.body, bytes, WRITE_TIMEOUT_MS));
+    try {
+      const asker = new VoteAsker(disk, listener);
+      this.#stream(disk).ask(sent.body, asker, { bytes, timeoutMs: WRITE_TIMEOUT_MS });
+    } catch (thrown) {
+      queueMicrotask(() => listener.failed(asError(thrown)));
+    }
   }
 
   settle(
@@ -209,6 +217,33 @@ export class VolumeStreams implements VolumeClient {
       this.#streams.set(disk, stream);
       stream.open();
     }
+  }
+}
+
+/** A class, since this is on the path of every small write. */
+class VoteAsker implements Asker<ReplyBody> {
+  readonly #disk: DiskId;
+  readonly #listener: VoteListener;
+
+  constructor(disk: DiskId, listener: VoteListener) {
+    this.#disk = disk;
+    this.#listener = listener;
+  }
+
+  resolve(reply: ReplyBody): void {
+    let vote: VoteResult;
+    try {
+      if (reply.$case === 'failure') throw failureOf(this.#disk, reply.value);
+      vote = voteOf(this.#disk, reply);
+    } catch (thrown) {
+      this.#listener.failed(asError(thrown));
+      return;
+    }
+    this.#listener.voted(vote);
+  }
+
+  reject(error: Error): void {
+    this.#listener.failed(error);
   }
 }
 

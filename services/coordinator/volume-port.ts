@@ -27,8 +27,8 @@ export interface LiveVolume {
   readonly fsyncPolicy: string;
   /** Bad places that it has found in its files in this boot; only rises. */
   readonly damage: number;
-  /** Milliseconds since it was heard. */
-  readonly heardMs: number;
+  /** When it was heard, by the monotonic clock. */
+  readonly heardAtMs: number;
   /** Failed or stalled on the data path since it was last heard: the last choice for new work. */
   readonly suspected?: boolean;
 }
@@ -45,6 +45,12 @@ export interface VolumeDirectory {
 export interface VoteResult {
   readonly disk: DiskId;
   readonly session: Session;
+}
+
+/** Whoever waits for a vote; one of the two is called, once and never before `stageWhole` returns. */
+export interface VoteListener {
+  voted(vote: VoteResult): void;
+  failed(error: Error): void;
 }
 
 export interface FetchResult {
@@ -70,7 +76,7 @@ export interface WholeValueCopy {
   readonly data: Uint8Array;
 }
 
-/** Every call rejects with a KvError: `UNAVAILABLE` when the stream is away or breaks, or the volume's code. */
+/** Every call fails with a KvError: `UNAVAILABLE` when the stream is away or breaks, or the volume's code. */
 export interface VolumeClient {
   stageChunk(
     disk: DiskId,
@@ -95,7 +101,7 @@ export interface VolumeClient {
     },
   ): Promise<VoteResult>;
   /** Cheapest where the same object goes to several disks in turn. */
-  stageWhole(disk: DiskId, whole: WholeValueCopy): Promise<VoteResult>;
+  stageWhole(disk: DiskId, whole: WholeValueCopy, listener: VoteListener): void;
   /** Results in the order of `copyIds`: true done, false not found. Batched by turn. */
   settle(
     disk: DiskId,

@@ -277,7 +277,7 @@ describe('who is live', () => {
     volume.beat();
     await clock.advance(4000);
     expect(registry.live()).toHaveLength(1);
-    expect(registry.live()[0]?.heardMs).toBe(4000);
+    expect(registry.live()[0]?.heardAtMs).toBe(clock.monotonicMs() - 4000);
     await clock.advance(1600);
     expect(registry.live()).toHaveLength(0);
   });

@@ -39,12 +39,10 @@ const SILENCE_MAX_MS = 5 * SECOND_MS;
 const SWEEP_MS = 500;
 
 interface Entry {
-  readonly vitals: Vitals;
+  /** Made once a heartbeat, because every write asks for all of them. */
+  readonly volume: LiveVolume;
   /** The stream that it was heard on: only its closing counts. */
   readonly stream: object;
-  readonly heardAtMs: number;
-  readonly isLeaving: boolean;
-  readonly isSuspected: boolean;
 }
 
 export interface RegistryOptions {
@@ -78,17 +76,18 @@ export class VolumeRegistry implements VolumeDirectory {
   }
 
   live(): readonly LiveVolume[] {
-    return [...this.#entries.values()].map((entry) => this.#volumeOf(entry));
+    const volumes: LiveVolume[] = [];
+    for (const entry of this.#entries.values()) volumes.push(this.#inItsZone(entry));
+    return volumes;
   }
 
   find(disk: DiskId): LiveVolume | undefined {
     const entry = this.#entries.get(disk);
-    return entry === undefined ? undefined : this.#volumeOf(entry);
+    return entry === undefined ? undefined : this.#inItsZone(entry);
   }
 
   suspect(disk: DiskId): void {
-    const entry = this.#entries.get(disk);
-    if (entry !== undefined) this.#entries.set(disk, { ...entry, isSuspected: true });
+    this.#change(disk, { suspected: true });
   }
 
   onChange(listener: () => void): void {
@@ -108,16 +107,21 @@ export class VolumeRegistry implements VolumeDirectory {
     const current = this.#components.metadata.disk(disk)?.session ?? session;
     const before = this.#entries.get(disk);
     if (current > session) return current;
-    if (before !== undefined && before.vitals.session > session) return before.vitals.session;
+    if (before !== undefined && before.volume.session > session) return before.volume.session;
     const left = this.#departures.get(disk);
     if (left !== undefined && left.session < session) this.#departures.delete(disk);
-    const isLeaving = left !== undefined && left.session >= session;
-    const heardAtMs = this.#components.clock.monotonicMs();
-    this.#entries.set(disk, { vitals, stream, heardAtMs, isLeaving, isSuspected: false });
+    const volume = {
+      ...vitals,
+      zone: this.#zoneOf(disk),
+      leaving: left !== undefined && left.session >= session,
+      suspected: false,
+      heardAtMs: this.#components.clock.monotonicMs(),
+    };
+    this.#entries.set(disk, { volume, stream });
     if (before === undefined) {
       this.#components.logger.info({ disk, session, volume: vitals.name }, 'volume is here');
     }
-    if (before === undefined || isOtherwise(before, vitals)) this.#changed();
+    if (before === undefined || isOtherwise(before.volume, vitals)) this.#changed();
     return null;
   }
 
@@ -125,9 +129,9 @@ export class VolumeRegistry implements VolumeDirectory {
   leaving(disk: DiskId): void {
     const entry = this.#entries.get(disk);
     if (entry === undefined) return;
-    const { session } = entry.vitals;
+    const { session } = entry.volume;
     this.#departures.set(disk, { session, atMs: this.#components.clock.monotonicMs() });
-    this.#entries.set(disk, { ...entry, isLeaving: true });
+    this.#change(disk, { leaving: true });
     this.#changed();
   }
 
@@ -141,7 +145,7 @@ export class VolumeRegistry implements VolumeDirectory {
   #dropSilent(): void {
     const nowMs = this.#components.clock.monotonicMs();
     for (const [disk, entry] of this.#entries) {
-      if (nowMs - entry.heardAtMs >= SILENCE_MAX_MS) this.#drop(disk, 'volume is silent');
+      if (nowMs - entry.volume.heardAtMs >= SILENCE_MAX_MS) this.#drop(disk, 'volume is silent');
     }
   }
 
@@ -155,25 +159,31 @@ export class VolumeRegistry implements VolumeDirectory {
     for (const listener of this.#listeners) listener();
   }
 
-  #volumeOf({ vitals, heardAtMs, isLeaving, isSuspected }: Entry): LiveVolume {
-    return {
-      ...vitals,
-      zone: this.#components.metadata.disk(vitals.disk)?.zone ?? '',
-      leaving: isLeaving,
-      suspected: isSuspected,
-      heardMs: this.#components.clock.monotonicMs() - heardAtMs,
-    };
+  /** The zone is replicated, and may change between two heartbeats. */
+  #inItsZone({ volume }: Entry): LiveVolume {
+    const zone = this.#zoneOf(volume.disk);
+    return volume.zone === zone ? volume : { ...volume, zone };
+  }
+
+  #zoneOf(disk: DiskId): string {
+    return this.#components.metadata.disk(disk)?.zone ?? '';
+  }
+
+  #change(disk: DiskId, change: Partial<LiveVolume>): void {
+    const entry = this.#entries.get(disk);
+    if (entry === undefined) return;
+    this.#entries.set(disk, { ...entry, volume: { ...entry.volume, ...change } });
   }
 }
 
 /** True when somebody may have to act on the difference. */
-function isOtherwise({ vitals }: Entry, now: Vitals): boolean {
+function isOtherwise(before: Vitals, now: Vitals): boolean {
   return (
-    vitals.session !== now.session ||
-    vitals.grpcAddress !== now.grpcAddress ||
-    vitals.directAddress !== now.directAddress ||
-    vitals.bootId !== now.bootId ||
-    vitals.httpAddress !== now.httpAddress ||
-    vitals.acceptsWrites !== now.acceptsWrites
+    before.session !== now.session ||
+    before.grpcAddress !== now.grpcAddress ||
+    before.directAddress !== now.directAddress ||
+    before.bootId !== now.bootId ||
+    before.httpAddress !== now.httpAddress ||
+    before.acceptsWrites !== now.acceptsWrites
   );
 }

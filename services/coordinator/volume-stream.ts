@@ -11,7 +11,7 @@ import { MIB, SECOND_MS } from '../common/units.ts';
 import type { DataReplies, DataReply, DataRequest, DataRequests } from '../rpc/generated/volume.ts';
 import { checkHello, helloTo, type Introduction } from '../rpc/hello.ts';
 import type { LinkOptions } from '../rpc/link.ts';
-import { PendingRequests } from '../rpc/requests.ts';
+import { type Asker, PendingRequests } from '../rpc/requests.ts';
 import { DATA_STREAM } from '../rpc/streams.ts';
 import { TurnBatcher } from '../rpc/turn-batcher.ts';
 import type { Link, Outgoing, StreamEvents } from '../rpc/types.ts';
@@ -105,15 +105,22 @@ export class VolumeStream {
 
   /** The reply's body. @throws KvError `UNAVAILABLE`, `DEADLINE_EXCEEDED`, or the volume's own code. */
   async request(body: RequestBody, bytes: number, timeoutMs: number): Promise<ReplyBody> {
+    const { promise, resolve, reject } = Promise.withResolvers<ReplyBody>();
+    this.ask(body, { resolve, reject }, { bytes, timeoutMs });
+    const answer = await promise;
+    if (answer.$case === 'failure') throw failureOf(this.#disk, answer.value);
+    return answer;
+  }
+
+  /** Likewise for what is asked most often; a failure of the volume is an answer. @throws KvError `OVERLOADED`. */
+  ask(
+    body: RequestBody,
+    asker: Asker<ReplyBody>,
+    { bytes, timeoutMs }: { readonly bytes: number; readonly timeoutMs: number },
+  ): void {
     const waitMs = this.#isGreeted ? timeoutMs : Math.min(timeoutMs, DIAL_WAIT_MS);
-    const { requestId, reply } = this.#pending.open(waitMs);
+    const requestId = this.#pending.add(asker, waitMs);
     this.#batcher.push({ requestId, body }, bytes);
-    const answer = await reply;
-    if (answer.$case !== 'failure') return answer;
-    const { code, message } = answer.value;
-    throw new KvError(isErrorCode(code) ? code : 'INTERNAL', message, {
-      detail: { disk: this.#disk },
-    });
   }
 
   #nextAddress(): string {
@@ -176,4 +183,12 @@ export class VolumeStream {
     this.#batcher.clear();
     this.#pending.failAll(reason);
   }
+}
+
+/** What a volume said went wrong. */
+export function failureOf(
+  disk: DiskId,
+  { code, message }: { readonly code: string; readonly message: string },
+): KvError {
+  return new KvError(isErrorCode(code) ? code : 'INTERNAL', message, { detail: { disk } });
 }

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../common/clock.ts';
 import { type BlobId, copyOfWrite, type Digest, type DiskId, type TxnId } from '../common/ids.ts';
-import { Debts, report, type Stager, type StagerEvents } from './stager.ts';
+import { Debts, type Stager, type StagerEvents } from './stager.ts';
 import type { VolumeClient, WholeValueCopy } from './volume-port.ts';
 
 export interface WholeValue {
@@ -57,12 +57,15 @@ export class WholeStager implements Stager {
     const { blobId, owner, data, digest } = this.#value;
     this.#debts.owe(disk, clock.monotonicMs());
     this.#copy ??= { copyId: copyOfWrite(blobId), txnId, owner, digest, data };
-    report(volumes.stageWhole(disk, this.#copy), () => this.#debts.has(disk), {
-      done: ({ session }) => {
+    volumes.stageWhole(disk, this.#copy, {
+      voted: ({ session }) => {
+        if (!this.#debts.has(disk)) return;
         this.#debts.paid(disk);
         this.#events?.voted(disk, session);
       },
-      failed: (error) => this.#events?.failed(disk, error),
+      failed: (error) => {
+        if (this.#debts.has(disk)) this.#events?.failed(disk, error);
+      },
     });
   }
 

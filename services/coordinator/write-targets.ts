@@ -22,9 +22,12 @@ export function writableVolumes(components: TargetComponents, need: number): rea
     const isCurrent = disk?.state === 'active' && disk.session === volume.session;
     return isCurrent && volume.acceptsWrites && !volume.leaving;
   });
-  const trusted = writable.filter(({ suspected }) => suspected !== true);
+  if (!writable.some(isSuspected)) return writable;
+  const trusted = writable.filter((volume) => !isSuspected(volume));
   return trusted.length >= need ? trusted : writable;
 }
+
+const isSuspected = ({ suspected }: LiveVolume): boolean => suspected === true;
 
 /** Disks for the copies of one blob. */
 export interface Places {
@@ -66,12 +69,10 @@ const diskOf = ({ disk }: LiveVolume): DiskId => disk;
 /** True where both lists give every shard the same place. */
 function weighAlike(a: readonly LiveVolume[], b: readonly LiveVolume[]): boolean {
   if (a.length !== b.length) return false;
-  for (const [at, { disk, zone, capacityBytes }] of a.entries()) {
+  return a.every(({ disk, zone, capacityBytes }, at) => {
     const other = b[at];
-    if (other?.disk !== disk || other.zone !== zone) return false;
-    if (other.capacityBytes !== capacityBytes) return false;
-  }
-  return true;
+    return other?.disk === disk && other.zone === zone && other.capacityBytes === capacityBytes;
+  });
 }
 
 /** @throws KvError `TOO_FEW_VOLUMES`. */

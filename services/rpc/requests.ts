@@ -17,10 +17,15 @@ export interface OpenRequest<Reply> {
   readonly reply: Promise<Reply>;
 }
 
+/** Whoever waits for a reply; one of the two is called, once. */
+export interface Asker<Reply> {
+  resolve(reply: Reply): void;
+  reject(error: Error): void;
+}
+
 interface Waiting<Reply> {
   readonly deadlineMs: number;
-  readonly resolve: (reply: Reply) => void;
-  readonly reject: (error: Error) => void;
+  readonly asker: Asker<Reply>;
 }
 
 const ID_LIMIT = 2 ** 32;
@@ -46,28 +51,31 @@ export class PendingRequests<Reply> {
    * `DEADLINE_EXCEEDED` after `timeoutMs`. @throws KvError `OVERLOADED` when too many wait.
    */
   open(timeoutMs: number): OpenRequest<Reply> {
+    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+    return { requestId: this.add({ resolve, reject }, timeoutMs), reply: promise };
+  }
+
+  /** Likewise without a promise: the id to send with. @throws KvError `OVERLOADED`. */
+  add(asker: Asker<Reply>, timeoutMs: number): number {
     if (this.#waiting.size >= this.#options.requestsMax) {
       throw new KvError('OVERLOADED', 'too many requests wait for an answer of this peer');
     }
     const requestId = this.#freeId();
-    const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
-    const reply = new Promise<Reply>((resolve, reject) => {
-      this.#waiting.set(requestId, { deadlineMs, resolve, reject });
-    });
+    this.#waiting.set(requestId, { deadlineMs: this.#clock.monotonicMs() + timeoutMs, asker });
     this.#sweepLater();
-    return { requestId, reply };
+    return requestId;
   }
 
   /** False where nobody waits (any more) for this id: a late or unknown reply. */
   resolve(requestId: number, reply: Reply): boolean {
     const waiting = this.#take(requestId);
-    waiting?.resolve(reply);
+    waiting?.asker.resolve(reply);
     return waiting !== undefined;
   }
 
   reject(requestId: number, error: Error): boolean {
     const waiting = this.#take(requestId);
-    waiting?.reject(error);
+    waiting?.asker.reject(error);
     return waiting !== undefined;
   }
 
@@ -77,7 +85,7 @@ export class PendingRequests<Reply> {
     this.#waiting.clear();
     this.#sweep?.cancel();
     this.#sweep = null;
-    for (const waiting of all) waiting.reject(error);
+    for (const { asker } of all) asker.reject(error);
   }
 
   #take(requestId: number): Waiting<Reply> | undefined {
@@ -107,7 +115,7 @@ export class PendingRequests<Reply> {
     for (const [requestId, waiting] of this.#waiting) {
       if (waiting.deadlineMs > nowMs) continue;
       this.#waiting.delete(requestId);
-      waiting.reject(new KvError('DEADLINE_EXCEEDED', 'the peer did not answer in time'));
+      waiting.asker.reject(new KvError('DEADLINE_EXCEEDED', 'the peer did not answer in time'));
     }
   }
 }

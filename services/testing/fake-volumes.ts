@@ -6,7 +6,7 @@
 import { concatBytes } from '../common/bytes.ts';
 import type { Clock } from '../common/clock.ts';
 import { digestOf } from '../common/digest.ts';
-import { KvError } from '../common/errors.ts';
+import { asError, KvError } from '../common/errors.ts';
 import { type CopyId, type Digest, type DiskId, diskId, type Session } from '../common/ids.ts';
 import type {
   CheckResult,
@@ -111,7 +111,7 @@ export class FakeVolumes implements VolumeClient, VolumeDirectory {
         version: '1',
         fsyncPolicy: 'always',
         damage,
-        heardMs: 0,
+        heardAtMs: 0,
         suspected,
       }));
   }
@@ -159,11 +159,14 @@ export class FakeVolumes implements VolumeClient, VolumeDirectory {
   }
 
   stageWhole(
-    ...[disk, { copyId, data, digest }]: Parameters<VolumeClient['stageWhole']>
-  ): Promise<VoteResult> {
-    return this.#vote(disk, 'whole', (volume) => {
+    ...[disk, { copyId, data, digest }, listener]: Parameters<VolumeClient['stageWhole']>
+  ): void {
+    this.#vote(disk, 'whole', (volume) => {
       stage(volume, copyId, { data, sizeBytes: data.length, digest });
-    });
+    }).then(
+      (vote) => listener.voted(vote),
+      (error: unknown) => listener.failed(asError(error)),
+    );
   }
 
   settle(

@@ -309,7 +309,7 @@ export class StoreWorld implements VolumeDirectory {
         version: '1',
         fsyncPolicy: this.#fsync.kind,
         damage: 0,
-        heardMs: 0,
+        heardAtMs: 0,
         suspected: false,
       }));
   }
