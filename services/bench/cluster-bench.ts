@@ -3,8 +3,8 @@
  * up uncounted, then rates, latencies, syncs and CPU are taken over the same seconds.
  */
 import { randomBytes } from 'node:crypto';
+import type { LocalProcess } from '../cli/local-plan.ts';
 import { SECOND_MS } from '../common/units.ts';
-import type { ClusterProcess } from './fresh-cluster.ts';
 import type { Target } from './load/connection.ts';
 import type { Dialect } from './load/dialect.ts';
 import { LoadGenerator } from './load/generator.ts';
@@ -21,7 +21,7 @@ import {
 export interface ClusterBenchOptions {
   readonly urls: readonly string[];
   /** Empty where nothing is known of them: then no CPU, memory and syncs. */
-  readonly processes: readonly ClusterProcess[];
+  readonly processes: readonly LocalProcess[];
   readonly connections: number;
   readonly sizeBytes: number;
   readonly seconds: number;
@@ -130,7 +130,7 @@ interface Syncs {
 const VOLUME_SYNCS = 'minikv_volume_syncs_total';
 const RAFT_SYNCS = 'minikv_raft_log_syncs_total';
 
-async function syncsOf(processes: readonly ClusterProcess[]): Promise<Syncs> {
+async function syncsOf(processes: readonly LocalProcess[]): Promise<Syncs> {
   if (processes.length === 0) return { volume: null, raft: null };
   const pages = await Promise.all(processes.map(({ http }) => metricsOf(http)));
   const sum = (metric: string): number =>
@@ -146,7 +146,8 @@ async function fsyncPolicies({ processes }: ClusterBenchOptions): Promise<readon
   return [...new Set(pages.map((page) => POLICY.exec(page)?.[1] ?? 'unknown'))];
 }
 
-async function leaderOf(urls: readonly string[]): Promise<string | null> {
+/** Its name; null where none of them leads. */
+export async function leaderOf(urls: readonly string[]): Promise<string | null> {
   for (const url of urls) {
     const status: unknown = await fetch(`${url}/admin/status`)
       .then((answer) => answer.json())

@@ -9,9 +9,6 @@ import { Writable } from 'node:stream';
 import { runLocalCluster, thisMachine } from '../cli/local-cluster.ts';
 import type { LocalProcess } from '../cli/local-plan.ts';
 
-/** A running process as `processes.json` has it. */
-export type ClusterProcess = Pick<LocalProcess, 'name' | 'role' | 'pid' | 'http'>;
-
 export interface FreshClusterOptions {
   readonly coordinators: number;
   readonly volumes: number;
@@ -26,7 +23,7 @@ const READY = 'minikv is ready';
 export async function withFreshCluster<T>(
   options: FreshClusterOptions,
   signal: AbortSignal,
-  work: (processes: readonly ClusterProcess[]) => Promise<T>,
+  work: (processes: readonly LocalProcess[]) => Promise<T>,
 ): Promise<T> {
   const folder = await mkdtemp(join(options.parent ?? tmpdir(), 'minikv-bench-'));
   let stop = (): void => undefined;
@@ -71,8 +68,8 @@ export async function withFreshCluster<T>(
 }
 
 /** The rows of a `processes.json` in a cluster's folder. */
-export async function readProcesses(folder: string): Promise<readonly ClusterProcess[]> {
+export async function readProcesses(folder: string): Promise<readonly LocalProcess[]> {
   return JSON.parse(
     await readFile(join(folder, 'processes.json'), 'utf8'),
-  ) as readonly ClusterProcess[];
+  ) as readonly LocalProcess[];
 }

@@ -12,6 +12,7 @@ import {
   runClusterBench,
 } from './cluster-bench.ts';
 import { readProcesses, withFreshCluster } from './fresh-cluster.ts';
+import { faultsOf, interferenceReport, runInterferenceBench } from './interference-bench.ts';
 import { metadataReport, runMetadataBench } from './metadata-bench.ts';
 import { microReport, runMicroBench } from './micro-bench.ts';
 import { clusterReport, errorCount, thisHost } from './report.ts';
@@ -126,6 +127,48 @@ const program = new Command('npm run bench --')
   .option('--dir <dir>', 'where its temporary folder is made')
   .option('--output <form>', 'text or json', readForm, 'text')
   .action(benchCluster);
+
+interface InterferenceFlags {
+  readonly connections: number;
+  readonly seconds: number;
+  readonly warmUp: number;
+  readonly keys: number;
+  readonly crowd: number;
+  readonly basePort: number;
+  readonly dir?: string;
+  readonly output: 'text' | 'json';
+}
+
+async function benchInterference(flags: InterferenceFlags): Promise<void> {
+  const { connections, seconds, warmUp: warmUpSeconds, keys, crowd, basePort } = flags;
+  const options = { connections, seconds, warmUpSeconds, keys, crowd, sizeBytes: 1024 };
+  const sizes = { coordinators: 3, volumes: 3, basePort, parent: flags.dir ?? null };
+  const { signal } = stopping;
+  say('starting 3 coordinators and 3 volumes ...');
+  const result = await withFreshCluster(sizes, signal, (processes) =>
+    runInterferenceBench(options, processes, { signal, say }),
+  );
+  print(flags.output, {
+    text: interferenceReport(options, result),
+    json: { machine: thisHost(), settings: options, ...result },
+  });
+  if (faultsOf(result).length > 0) process.exitCode = 1;
+}
+
+program
+  .command('interference')
+  .description(
+    'PUT and GET beside large values, a compaction, a snapshot and a crowd: exit code 1 where one costs an election',
+  )
+  .option('--connections <n>', 'of the foreground', readCount(1, 10_000), 16)
+  .option('--seconds <n>', 'counted of each', readCount(1, 3600), 10)
+  .option('--warm-up <n>', 'seconds before all', readCount(0, 3600), 20)
+  .option('--keys <n>', 'that GET reads from', readCount(1, 100_000_000), 10_000)
+  .option('--crowd <n>', 'connections beside the upload', readCount(1, 10_000), 4096)
+  .option('--base-port <port>', 'first port of the fresh cluster', readCount(1024, 64_000), 15_000)
+  .option('--dir <dir>', 'where its temporary folder is made')
+  .option('--output <form>', 'text or json', readForm, 'text')
+  .action(benchInterference);
 
 interface VolumeFlags {
   readonly blobs: number;

@@ -7,8 +7,9 @@ import type { Tally } from './workload.ts';
 
 const PROGRAM = fileURLToPath(new URL('./process.ts', import.meta.url));
 const ANSWER_MS = 30 * SECOND_MS;
-/** Filling is many requests, and a large value takes its time. */
+/** Filling is many requests, and a large value takes its time: at least so many a second after that. */
 const FILL_MS = 600 * SECOND_MS;
+const FILLED_PER_SECOND_MIN = 1000;
 
 export interface Ended extends Tally {
   /** PUTs of the whole run, counted or not. */
@@ -39,7 +40,8 @@ export class LoadGenerator {
   }
 
   async fill(keys: number, timeoutMs: number = FILL_MS): Promise<void> {
-    await this.#ask({ kind: 'fill', keys }, 'filled', timeoutMs);
+    const extraMs = (keys / FILLED_PER_SECOND_MIN) * SECOND_MS;
+    await this.#ask({ kind: 'fill', keys }, 'filled', timeoutMs + extraMs);
   }
 
   run(workload: Workload): void {
