@@ -380,6 +380,28 @@ describe('after a crash', () => {
     await store.close();
   });
 
+  test('a row that was read shows every later change, before and after its flush', async () => {
+    const { store } = await opened(await tempDir());
+    const get = (): string | null => {
+      const value = store.get(key('k'));
+      return value === undefined ? null : textOf(value);
+    };
+    store.put(key('k'), utf8('1'));
+    await flush(store, 1);
+    expect([get(), get()]).toEqual(['1', '1']);
+    store.put(key('k'), utf8('2'));
+    expect(get()).toBe('2');
+    store.freeze(metaAt(2));
+    expect(get()).toBe('2');
+    await store.writeFrozen();
+    expect([get(), get()]).toEqual(['2', '2']);
+    store.delete(key('k'));
+    expect(get()).toBeNull();
+    await flush(store, 3);
+    expect(get()).toBeNull();
+    await store.close();
+  });
+
   test('an empty folder is an empty store', async () => {
     const { store, meta } = await opened(await tempDir());
     expect(meta).toBeNull();

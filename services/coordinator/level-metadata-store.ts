@@ -7,6 +7,7 @@
  */
 import { assert } from '../common/assert.ts';
 import { asError, KvError } from '../common/errors.ts';
+import { MIB } from '../common/units.ts';
 import { inLogOrder, type OutcomeRow } from '../metadata/outcomes.ts';
 import type { MetadataStore } from '../metadata/store.ts';
 import {
@@ -27,6 +28,7 @@ import {
   PAGES_FIRST,
   type ReadPages,
 } from './outcome-pages.ts';
+import { RowCache } from './row-cache.ts';
 import type { OpenTable, Table, TableOperation } from './table.ts';
 import { checked, nameOf, sealed, type YoungRow } from './table-rows.ts';
 import { TableView } from './table-view.ts';
@@ -41,6 +43,9 @@ export type OpenedStore =
       readonly outcomes: readonly OutcomeRow[];
     }
   | ({ readonly kind: 'void' } & MetadataDamage);
+
+/** About 40,000 records that are read again and again. */
+const READ_BYTES_MAX = 16 * MIB;
 
 /** Rows written since the last freeze. */
 interface Generation {
@@ -66,6 +71,8 @@ export class LevelMetadataStore implements MetadataStore {
   readonly #outcomes: OutcomePages;
   readonly #onFatal: (error: Error) => void;
   readonly #known = new KnownKeys();
+  /** None of them is in the overlay, which would be newer. */
+  readonly #read = new RowCache(READ_BYTES_MAX);
   #pause: (() => Promise<void>) | null = null;
   #young: Generation = { rows: new Map(), bytes: 0 };
   #frozen: Frozen | null = null;
@@ -114,20 +121,21 @@ export class LevelMetadataStore implements MetadataStore {
 
   /** The caller does not change the arrays that it puts here, nor those that it gets. */
   get(key: Uint8Array): Uint8Array | undefined {
-    const young = this.#recent(key);
-    if (young !== undefined) return young.value ?? undefined;
-    return this.#known.mayHave(key) ? this.#stored(key) : undefined;
-  }
-
-  #recent(key: Uint8Array): YoungRow | undefined {
     const name = nameOf(key);
-    return this.#young.rows.get(name) ?? this.#frozen?.rows.get(name);
+    const young = this.#young.rows.get(name) ?? this.#frozen?.rows.get(name);
+    if (young !== undefined) return young.value ?? undefined;
+    return (
+      this.#read.find(name) ?? (this.#known.mayHave(key) ? this.#stored(key, name) : undefined)
+    );
   }
 
-  #stored(key: Uint8Array): Uint8Array | undefined {
+  #stored(key: Uint8Array, name: string): Uint8Array | undefined {
     try {
       const stored = this.#db.getSync(key);
-      return stored === undefined ? undefined : checked(key, stored);
+      if (stored === undefined) return undefined;
+      const value = checked(key, stored);
+      this.#read.keep(name, value);
+      return value;
     } catch (thrown) {
       throw this.#failed(asError(thrown));
     }
@@ -135,14 +143,20 @@ export class LevelMetadataStore implements MetadataStore {
 
   put(key: Uint8Array, value: Uint8Array): void {
     this.#known.add(key);
-    this.#young.rows.set(nameOf(key), { key, value });
+    this.#set({ key, value });
     this.#young.bytes += key.length + value.length;
   }
 
   delete(key: Uint8Array): void {
     this.#known.removed();
-    this.#young.rows.set(nameOf(key), { key, value: null });
+    this.#set({ key, value: null });
     this.#young.bytes += key.length;
+  }
+
+  #set(row: YoungRow): void {
+    const name = nameOf(row.key);
+    this.#read.forget(name);
+    this.#young.rows.set(name, row);
   }
 
   pushOutcome(key: Uint8Array, value: Uint8Array): void {

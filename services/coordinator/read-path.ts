@@ -126,17 +126,15 @@ export class ReadPath {
   async #openOnce({ found, range, key }: Opening, context: ReadContext): Promise<OpenedValue> {
     const { record } = found;
     const wanted = checkRange(range, record.size);
-    const copies = new CopyReader(
-      this.#components,
-      { key, record },
-      { barrierMs: context.timeoutMs },
-    );
+    const readCopies = (): CopyReader =>
+      new CopyReader(this.#components, { key, record }, { barrierMs: context.timeoutMs });
     if (record.size <= LIMITS.pieceBytes) {
-      const data = await this.#whole(found, copies);
+      const data = await this.#whole(found, readCopies);
       const part = data.subarray(wanted.offset, wanted.offset + wanted.length);
       this.#components.metrics.bytesRead.add(part.length);
       return { found, body: once(part), whole: part };
     }
+    const copies = readCopies();
     const pieces = this.#pieces(copies, wanted);
     // Before the caller has begun to answer, a read may still start over or fail cleanly.
     const first = await pieces.next();
@@ -146,7 +144,7 @@ export class ReadPath {
   }
 
   /** A value of one piece, digest-checked: from the cache, or from a copy and into the cache. */
-  async #whole({ record }: Found, copies: CopyReader): Promise<Uint8Array> {
+  async #whole({ record }: Found, readCopies: () => CopyReader): Promise<Uint8Array> {
     const { cache } = this.#components;
     // The record says all there is to know of an empty value.
     if (record.size === 0) return new Uint8Array(0);
@@ -155,7 +153,7 @@ export class ReadPath {
     const giveBack = this.#budget.take(record.size);
     try {
       const isWhole = (data: Uint8Array): boolean => digestOf(data) === record.digest;
-      const data = await copies.read(0, record.size, isWhole);
+      const data = await readCopies().read(0, record.size, isWhole);
       cache.insert(record.blobId, data);
       return data;
     } finally {
