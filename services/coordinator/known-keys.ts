@@ -45,14 +45,14 @@ export class KnownKeys {
 
   /** To be called for every row that is to come into the table, before it does. */
   add(key: Uint8Array): void {
-    if (key[0] === TABLE.queue) return;
+    if (!isAskedFor(key)) return;
     const hash = keyHash(key);
     this.#known?.add(hash);
     this.#learning?.add(hash);
   }
 
-  removed(): void {
-    this.#removals += 1;
+  removed(key: Uint8Array): void {
+    if (isAskedFor(key)) this.#removals += 1;
   }
 
   /** So many rows have gone that reading all that are left is worth it. */
@@ -116,6 +116,8 @@ class GrowingFilter {
     this.#keysNext *= GROWTH;
   }
 }
+
+const isAskedFor = (key: Uint8Array): boolean => key[0] !== TABLE.queue;
 
 /** The distance of a key's probes, from the same 32 bits: two keys in four thousand million share them. */
 const stepOf = (hash: number): number => Math.imul(hash, 0x9e3779b1) | 1;

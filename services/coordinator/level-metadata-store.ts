@@ -148,7 +148,7 @@ export class LevelMetadataStore implements MetadataStore {
   }
 
   delete(key: Uint8Array): void {
-    this.#known.removed();
+    this.#known.removed(key);
     this.#set({ key, value: null });
     this.#young.bytes += key.length;
   }
