@@ -203,6 +203,33 @@ describe('the stream to a volume', () => {
     expect(end().requests).toHaveLength(2);
   });
 
+  test('a vote that is waited for fails with its stream, and by its deadline', async () => {
+    const { clock, end, connect, streams } = setUp();
+    connect();
+    const broken = code(staged(streams));
+    await clock.flush();
+    end().events?.onClosed(new Error('gone'));
+    expect(await broken).toBe('UNAVAILABLE');
+    connect();
+    const late = code(staged(streams));
+    await clock.advance(31_000);
+    expect(await late).toBe('DEADLINE_EXCEEDED');
+  });
+
+  test('a value for a disk that is not heard fails, but not before the call has returned', async () => {
+    const { clock, streams } = setUp();
+    let failure = '';
+    streams.stageWhole(diskId(9), whole, {
+      voted: () => undefined,
+      failed: (error) => {
+        failure = error instanceof KvError ? error.code : String(error);
+      },
+    });
+    expect(failure).toBe('');
+    await clock.flush();
+    expect(failure).toBe('UNAVAILABLE');
+  });
+
   test('follows the directory: a gone volume fails, a moved one is dialled at once', async () => {
     const { clock, directory, end, connect, streams, finalize } = setUp();
     connect();
