@@ -10,9 +10,9 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { LocalProcess } from '../cli/local-plan.ts';
 import { formatBytes, GIB, KIB, MIB, MINUTE_MS } from '../common/units.ts';
-import type { Target } from './load/connection.ts';
+import { targetOfUrl } from './cluster-bench.ts';
 import { LoadGenerator } from './load/generator.ts';
-import { metricsOf, valueOf } from './probe.ts';
+import { totalOf } from './probe.ts';
 
 export interface Site {
   readonly leader: LocalProcess;
@@ -69,10 +69,8 @@ export const compaction: BackgroundJob = {
   name: 'compaction',
   async start({ leader, volumes, signal }) {
     const value = randomBytes(CHURN_BYTES);
-    const compacted = async (): Promise<number> => {
-      const pages = await Promise.all(volumes.map(({ http }) => metricsOf(http)));
-      return sumOf(pages, 'minikv_volume_compaction_bytes_total');
-    };
+    const compacted = (): Promise<number> =>
+      totalOf(volumes, 'minikv_volume_compaction_bytes_total');
     let first = await compacted();
     let last = first;
     const job = repeated(
@@ -101,7 +99,7 @@ export const snapshot: BackgroundJob = {
   async start({ leader, straggler, signal }) {
     const prefix = `/kv/interference/${randomBytes(4).toString('hex')}/`;
     const writers = await LoadGenerator.start({
-      targets: [targetOf(leader)],
+      targets: [targetOfUrl(leader.http)],
       connections: WRITERS,
       sizeBytes: 100,
       dialect: { kind: 'paths', prefixes: [prefix], suffix: '' },
@@ -220,23 +218,15 @@ async function upload(url: string, sent: (bytes: number) => void): Promise<void>
   if (status >= 300) throw new Error(`PUT ${url} answered ${status}`);
 }
 
-const commitIndex = async ({ http }: LocalProcess): Promise<number> =>
-  valueOf(await metricsOf(http), 'minikv_raft_commit_index') ?? 0;
+const commitIndex = (coordinator: LocalProcess): Promise<number> =>
+  totalOf([coordinator], 'minikv_raft_commit_index');
 
 /** In the present life of the process. */
-const hasInstalled = ({ http }: LocalProcess): Promise<boolean> =>
-  metricsOf(http).then(
-    (page) => (valueOf(page, 'minikv_raft_snapshots_installed_total') ?? 0) > 0,
+const hasInstalled = (coordinator: LocalProcess): Promise<boolean> =>
+  totalOf([coordinator], 'minikv_raft_snapshots_installed_total').then(
+    (installed) => installed > 0,
     () => false,
   );
-
-export const sumOf = (pages: readonly string[], metric: string): number =>
-  pages.reduce((sum, page) => sum + (valueOf(page, metric) ?? 0), 0);
-
-export function targetOf({ http }: Pick<LocalProcess, 'http'>): Target {
-  const { hostname, port } = new URL(http);
-  return { host: hostname, port: Number(port) };
-}
 
 async function stopProcess(pid: number, signal: AbortSignal): Promise<void> {
   if (!isAlive(pid)) return;

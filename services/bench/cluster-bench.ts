@@ -14,7 +14,7 @@ import {
   metricsOf,
   residentBytes,
   sampleCpu,
-  valueOf,
+  totalOf,
   type Watched,
 } from './probe.ts';
 
@@ -127,21 +127,26 @@ interface Syncs {
   readonly raft: number | null;
 }
 
+const isVolume = ({ role }: LocalProcess): boolean => role === 'volume';
+
 const VOLUME_SYNCS = 'minikv_volume_syncs_total';
 const RAFT_SYNCS = 'minikv_raft_log_syncs_total';
 
 async function syncsOf(processes: readonly LocalProcess[]): Promise<Syncs> {
   if (processes.length === 0) return { volume: null, raft: null };
-  const pages = await Promise.all(processes.map(({ http }) => metricsOf(http)));
-  const sum = (metric: string): number =>
-    pages.reduce((total, page) => total + (valueOf(page, metric) ?? 0), 0);
-  return { volume: sum(VOLUME_SYNCS), raft: sum(RAFT_SYNCS) };
+  return {
+    volume: await totalOf(processes.filter(isVolume), VOLUME_SYNCS),
+    raft: await totalOf(
+      processes.filter((each) => !isVolume(each)),
+      RAFT_SYNCS,
+    ),
+  };
 }
 
 const POLICY = /^minikv_volume_fsync_policy\{policy="(\w+)"\} 1$/m;
 
 async function fsyncPolicies({ processes }: ClusterBenchOptions): Promise<readonly string[]> {
-  const volumes = processes.filter(({ role }) => role === 'volume');
+  const volumes = processes.filter(isVolume);
   const pages = await Promise.all(volumes.map(({ http }) => metricsOf(http)));
   return [...new Set(pages.map((page) => POLICY.exec(page)?.[1] ?? 'unknown'))];
 }
@@ -159,7 +164,7 @@ export async function leaderOf(urls: readonly string[]): Promise<string | null> 
   return null;
 }
 
-function targetOfUrl(url: string): Target {
+export function targetOfUrl(url: string): Target {
   const { hostname, port } = new URL(url);
   return { host: hostname, port: Number(port || 80) };
 }

@@ -14,13 +14,11 @@ import {
   largeUpload,
   type Site,
   snapshot,
-  sumOf,
-  targetOf,
 } from './background-jobs.ts';
-import { leaderOf } from './cluster-bench.ts';
+import { leaderOf, targetOfUrl } from './cluster-bench.ts';
 import { LoadGenerator } from './load/generator.ts';
 import type { Tally } from './load/workload.ts';
-import { metricsOf } from './probe.ts';
+import { totalOf } from './probe.ts';
 import { columns, count, machineLine, thisHost } from './report.ts';
 
 export interface InterferenceOptions {
@@ -102,7 +100,7 @@ function startLoad({ asked, options }: Stage, connections: number): Promise<Load
   const { sizeBytes, keys } = options;
   const prefixes = [`/kv/interference/${randomBytes(4).toString('hex')}/`];
   const dialect = { kind: 'paths', prefixes, suffix: '' } as const;
-  const targets = asked.map(targetOf);
+  const targets = asked.map(({ http }) => targetOfUrl(http));
   return LoadGenerator.start({ connections, sizeBytes, keys, targets, dialect, firstSpace: 0 });
 }
 
@@ -112,8 +110,15 @@ async function play(stage: Stage, load: LoadGenerator, job: BackgroundJob | null
   say(`${name} ...`);
   const before = await elections(stage);
   const running = (await job?.start(site)) ?? null;
-  const put = await counted(load, 'put', options.seconds);
-  const get = await counted(load, 'get', options.seconds);
+  const tallies = async (): Promise<Pick<Scene, 'put' | 'get'>> => ({
+    put: await counted(load, 'put', options.seconds),
+    get: await counted(load, 'get', options.seconds),
+  });
+  // A job that goes on after a failure would leave a process behind.
+  const { put, get } = await tallies().catch(async (error: unknown) => {
+    await running?.stop();
+    throw error;
+  });
   const did = running === null ? '' : await running.stop();
   return { name, put, get, did, elections: (await elections(stage)) - before };
 }
@@ -151,10 +156,8 @@ async function counted(
   return load.end();
 }
 
-async function elections({ asked }: Stage): Promise<number> {
-  const pages = await Promise.all(asked.map(({ http }) => metricsOf(http)));
-  return sumOf(pages, 'minikv_raft_elections_total');
-}
+const elections = ({ asked }: Stage): Promise<number> =>
+  totalOf(asked, 'minikv_raft_elections_total');
 
 /** What makes the figures worthless; empty: nothing. */
 export const faultsOf = ({ scenes }: InterferenceResult): readonly string[] =>

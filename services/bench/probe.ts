@@ -70,4 +70,13 @@ export function valueOf(text: string, metric: string): number | null {
   return sum;
 }
 
+/** The sum of a metric over the pages of some processes. */
+export async function totalOf(
+  processes: readonly { readonly http: string }[],
+  metric: string,
+): Promise<number> {
+  const pages = await Promise.all(processes.map(({ http }) => metricsOf(http)));
+  return pages.reduce((sum, page) => sum + (valueOf(page, metric) ?? 0), 0);
+}
+
 const textOf = (path: string): Promise<string | null> => readFile(path, 'utf8').catch(() => null);

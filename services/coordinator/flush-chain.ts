@@ -3,7 +3,6 @@
  * ones stay: LevelDB may drop part of its own log in silence when it opens, and then the chain has a
  * hole. As many are kept as two full LevelDB logs can hold, so the hole lies within the chain.
  */
-
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
 import { checkFormat } from '../common/format.ts';
 import { logIndex, term } from '../common/ids.ts';

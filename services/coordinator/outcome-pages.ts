@@ -4,7 +4,6 @@
  * of one for each. The newest page says where the oldest row that is left stands
  * (docs/formats/metadata.md).
  */
-
 import { ByteReader, ByteWriter, concatBytes } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
 import { checkFormat } from '../common/format.ts';

@@ -1,5 +1,4 @@
 /** Look-ups in the filter that stands before an index partition: absent keys should end there. */
-
 import { bloomAdd, bloomMayHave, bloomWords } from '../../../common/bloom.ts';
 import { seededRandom } from '../../../common/random.ts';
 import { type MicroCase, mustHold, type Stage, type Work } from '../micro-case.ts';
