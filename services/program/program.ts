@@ -43,11 +43,17 @@ export interface Host<O extends ProgramOptions> {
 const ONE_COUNT = '--external-memory-accounted-in-global-limit';
 
 /**
+ * V8 would wake several threads for each collection of young objects, some ten a second, where one loop makes them:
+ * handing the little work round costs more than it saves, and takes the cores from other programs.
+ */
+const ONE_SCAVENGER = '--no-parallel-scavenge';
+
+/**
  * Runs a program with the arguments and the environment of this process. Exit codes: 0 after a stop in
  * good order, 2 for settings that are refused, 78 for a folder of another node, 1 for everything else.
  */
 export async function runProgram<O extends ProgramOptions>(program: Program<O>): Promise<void> {
-  setFlagsFromString(ONE_COUNT);
+  for (const flag of [ONE_COUNT, ONE_SCAVENGER]) setFlagsFromString(flag);
   const inputs: Inputs = {
     argv: process.argv.slice(2),
     env: process.env,
