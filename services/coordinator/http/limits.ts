@@ -57,6 +57,8 @@ export const serverOptions = (limits: HttpLimits) =>
     requestTimeout: 0,
     keepAliveTimeout: limits.keepAliveMs,
     connectionsCheckingInterval: limits.checkIntervalMs,
+    // A request without a body, as most are, needs none of a stream's life.
+    optimizeEmptyRequests: true,
   }) as const;
 
 /** One more than allowed, so that the one too many is seen and not silently dropped. */
