@@ -13,4 +13,21 @@ describe('crc32c', () => {
   ])('%s', (_name, bytes, expected) => {
     expect(crc32c(bytes)).toBe(expected);
   });
+
+  test.each([7, 4096, 16_385, 200_000])('of %i bytes, as it is defined', (length) => {
+    const bytes = Uint8Array.from({ length }, (_, i) => (i * 7919) >>> 5);
+    expect(crc32c(bytes)).toBe(bitByBit(bytes));
+  });
 });
+
+/** The remainder that CRC-32C is, bit by bit. */
+function bitByBit(bytes: Uint8Array): number {
+  let rest = 0xffffffff;
+  for (const byte of bytes) {
+    rest ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) {
+      rest = (rest >>> 1) ^ ((rest & 1) === 1 ? 0x82f63b78 : 0);
+    }
+  }
+  return ~rest >>> 0;
+}
