@@ -1,5 +1,17 @@
 import { describe, expect, test } from '@jest/globals';
-import { birthOf, bytesOfHex, copyId, hexOf, logIndex, mintTxnId, shardId, term } from './ids.ts';
+import {
+  birthOf,
+  bytesOfHex,
+  copyId,
+  copyIdFrom,
+  digest,
+  digestFrom,
+  hexOf,
+  logIndex,
+  mintTxnId,
+  shardId,
+  term,
+} from './ids.ts';
 import { mintCopyId, seededRandom, systemRandom } from './random.ts';
 
 describe('identifiers', () => {
@@ -26,5 +38,13 @@ describe('identifiers', () => {
   test('hex goes both ways', () => {
     const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
     expect([...bytesOfHex(hexOf(bytes))]).toEqual([...bytes]);
+  });
+
+  test('of bytes have the right number of them', () => {
+    const bytes = Uint8Array.from({ length: 32 }, (_, i) => i);
+    expect(copyIdFrom(bytes.subarray(16))).toBe(copyId(hexOf(bytes.subarray(16))));
+    expect(digestFrom(bytes)).toBe(digest(hexOf(bytes)));
+    expect(() => copyIdFrom(bytes)).toThrow('a copy id has 16 bytes');
+    expect(() => digestFrom(bytes.subarray(1))).toThrow('a digest has 32 bytes');
   });
 });

@@ -75,6 +75,18 @@ export function digest(text: string): Digest {
   return text as Digest;
 }
 
+/** The hex of so many bytes, which needs no further check. */
+function hexOfExactly(bytes: Uint8Array, count: number, name: string): string {
+  assert(bytes.length === count, `a ${name} has ${count} bytes`);
+  return hexOf(bytes);
+}
+
+export const copyIdFrom = (bytes: Uint8Array): CopyId =>
+  hexOfExactly(bytes, 16, 'copy id') as CopyId;
+export const txnIdFrom = (bytes: Uint8Array): TxnId => hexOfExactly(bytes, 16, 'txn id') as TxnId;
+export const digestFrom = (bytes: Uint8Array): Digest =>
+  hexOfExactly(bytes, 32, 'digest') as Digest;
+
 /** True where text from outside may become a 128-bit id; check before calling a constructor. */
 export const isHex32 = (text: string): boolean => HEX_32.test(text);
 export const isHex64 = (text: string): boolean => HEX_64.test(text);

@@ -1,6 +1,6 @@
 /** Randomness as a port: system randomness in production, a seed in tests and simulations. */
 import { randomBytes, randomInt } from 'node:crypto';
-import { type CopyId, copyId, hexOf } from './ids.ts';
+import { type CopyId, copyIdFrom } from './ids.ts';
 
 export interface Random {
   /** `count` unpredictable bytes. */
@@ -44,4 +44,4 @@ export function seededRandom(seed: number): Random {
 }
 
 /** A fresh 128-bit copy id. */
-export const mintCopyId = (random: Random): CopyId => copyId(hexOf(random.bytes(16)));
+export const mintCopyId = (random: Random): CopyId => copyIdFrom(random.bytes(16));

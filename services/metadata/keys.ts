@@ -12,10 +12,9 @@
 import { textOf, utf8 } from '../common/bytes.ts';
 import {
   type CopyId,
-  copyId,
+  copyIdFrom,
   type DiskId,
   hexByteAt,
-  hexOf,
   type LogIndex,
   logIndex,
   type TxnId,
@@ -128,7 +127,7 @@ export function queueRowOf(disk: DiskId, key: Uint8Array): GarbageRow {
   return {
     disk,
     queuedAt: logIndex(numberAt(key, 5, 8)),
-    copyId: copyId(hexOf(key.subarray(13))),
+    copyId: copyIdFrom(key.subarray(13)),
   };
 }
 

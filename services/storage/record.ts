@@ -14,11 +14,10 @@ import {
   copyId,
   copyIdAt,
   type Digest,
-  digest,
+  digestFrom,
   hexByteAt,
-  hexOf,
   type TxnId,
-  txnId,
+  txnIdFrom,
 } from '../common/ids.ts';
 import { OWNER_BYTES_MAX, RECORD_DATA_MAX } from './limits.ts';
 
@@ -226,8 +225,8 @@ export function decodeCopyMeta(head: Pick<Head, 'kind' | 'meta' | 'dataBytes'>):
   const isEnd = head.kind === KIND.end;
   const view = viewOf(meta);
   return {
-    txnId: txnId(hexOf(meta.subarray(0, 16))),
-    digest: digest(hexOf(meta.subarray(16, 48))),
+    txnId: txnIdFrom(meta.subarray(0, 16)),
+    digest: digestFrom(meta.subarray(16, 48)),
     owner: meta.slice(isEnd ? END_META_BYTES : WHOLE_META_BYTES),
     sizeBytes: isEnd ? readU64(view, 48) : head.dataBytes,
     chunkCount: isEnd ? view.getUint32(56, true) : 0,

@@ -7,13 +7,12 @@ import { crc32 } from '../common/checksum.ts';
 import { asError, KvError } from '../common/errors.ts';
 import {
   type CopyId,
-  copyId,
+  copyIdFrom,
   type DiskId,
-  digest,
-  hexOf,
+  digestFrom,
   type Session,
   type TxnId,
-  txnId,
+  txnIdFrom,
 } from '../common/ids.ts';
 import { MIB } from '../common/units.ts';
 import type {
@@ -377,17 +376,17 @@ function requireSession(parts: ParticipantParts, begins: 'new' | 'open'): void {
 
 function copyIdOf(bytes: Uint8Array): CopyId {
   if (bytes.length !== 16) throw invalid('a copy id has 16 bytes');
-  return copyId(hexOf(bytes));
+  return copyIdFrom(bytes);
 }
 
 function txnIdOf(bytes: Uint8Array): TxnId {
   if (bytes.length !== 16) throw invalid('a transaction id has 16 bytes');
-  return txnId(hexOf(bytes));
+  return txnIdFrom(bytes);
 }
 
 function digestOfWire(bytes: Uint8Array) {
   if (bytes.length !== 32) throw invalid('a digest has 32 bytes');
-  return digest(hexOf(bytes));
+  return digestFrom(bytes);
 }
 
 const invalid = (message: string): KvError => new KvError('INVALID_ARGUMENT', message);

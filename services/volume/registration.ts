@@ -12,10 +12,9 @@ import {
   type ClusterId,
   type CopyId,
   clusterId,
-  copyId,
+  copyIdFrom,
   type DiskId,
   diskId,
-  hexOf,
   isHex32,
   type Session,
   session,
@@ -263,7 +262,7 @@ export class Registration {
         for (const { copyId: bytes, verdict } of body.value.answers) {
           if (bytes.length !== ID_BYTES) throw new KvError('INVALID_ARGUMENT', 'no id of a copy');
           const answer = VERDICTS[verdict];
-          if (answer !== undefined) this.#parts.answered(copyId(hexOf(bytes)), answer);
+          if (answer !== undefined) this.#parts.answered(copyIdFrom(bytes), answer);
         }
         return;
       case 'roster':

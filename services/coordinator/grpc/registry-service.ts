@@ -7,13 +7,12 @@ import type { Clock } from '../../common/clock.ts';
 import { type ErrorCode, KvError } from '../../common/errors.ts';
 import { failpoint } from '../../common/failpoint.ts';
 import {
-  copyId,
+  copyIdFrom,
   type DiskId,
   diskId,
-  hexOf,
   type Session,
   session,
-  txnId,
+  txnIdFrom,
 } from '../../common/ids.ts';
 import type { Consensus } from '../../consensus/types.ts';
 import { encodeCommand } from '../../metadata/command-codec.ts';
@@ -288,8 +287,8 @@ class VolumeSession {
     if (owner.length === 0) return 'LATER';
     return this.#components.metadata.ask({
       disk: this.#disk,
-      copyId: copyId(hexOf(id)),
-      txnId: txnId(hexOf(txn)),
+      copyId: copyIdFrom(id),
+      txnId: txnIdFrom(txn),
       owner,
     });
   }

@@ -6,10 +6,9 @@
  */
 import {
   type CopyId,
-  copyId,
+  copyIdFrom,
   type DiskId,
   diskId,
-  hexOf,
   logIndex,
   type TxnId,
 } from '../../common/ids.ts';
@@ -203,7 +202,7 @@ function garbageOf(store: MemoryStore): readonly GarbageRow[] {
   return store.rows().flatMap(([key, value]) => {
     if (key[0] !== TABLE.garbage) return [];
     const disk = diskId(new DataView(key.buffer, key.byteOffset).getUint32(1));
-    return [{ disk, queuedAt: decodeIndex(value), copyId: copyId(hexOf(key.subarray(5))) }];
+    return [{ disk, queuedAt: decodeIndex(value), copyId: copyIdFrom(key.subarray(5)) }];
   });
 }
 
