@@ -25,8 +25,10 @@ export async function withFreshCluster<T>(
   signal: AbortSignal,
   work: (processes: readonly LocalProcess[]) => Promise<T>,
 ): Promise<T> {
+  if (signal.aborted) throw new Error('stopped');
   const folder = await mkdtemp(join(options.parent ?? tmpdir(), 'minikv-bench-'));
-  let stop = (): void => undefined;
+  /** The cluster hears of it as soon as it listens. */
+  const stopping = Promise.withResolvers<undefined>();
   const ready = Promise.withResolvers<undefined>();
   let said = '';
   const stdout = new Writable({
@@ -43,7 +45,7 @@ export async function withFreshCluster<T>(
     {
       programs: thisMachine().programs,
       onStop: (asked) => {
-        stop = asked;
+        void stopping.promise.then(asked);
         return () => undefined;
       },
     },
@@ -61,7 +63,7 @@ export async function withFreshCluster<T>(
     return await Promise.race([work(await readProcesses(folder)), early, asked.promise]);
   } finally {
     signal.removeEventListener('abort', onAbort);
-    stop();
+    stopping.resolve(undefined);
     await ended.catch(() => undefined);
     await rm(folder, { recursive: true, force: true });
   }

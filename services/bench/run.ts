@@ -12,6 +12,14 @@ import {
   runClusterBench,
 } from './cluster-bench.ts';
 import { readProcesses, withFreshCluster } from './fresh-cluster.ts';
+import {
+  AXES,
+  type Axis,
+  type GrowthOptions,
+  growthFaults,
+  growthReport,
+  runGrowthBench,
+} from './growth-bench.ts';
 import { faultsOf, interferenceReport, runInterferenceBench } from './interference-bench.ts';
 import { metadataReport, runMetadataBench } from './metadata-bench.ts';
 import { microReport, runMicroBench } from './micro-bench.ts';
@@ -42,6 +50,12 @@ function readUrls(text: string): readonly string[] {
 function readMethod(text: string): Method {
   if (text === 'put' || text === 'get') return text;
   throw new InvalidArgumentError('it must be put or get');
+}
+
+function readAxis(text: string): Axis {
+  const axis = AXES.find((each) => each === text);
+  if (axis !== undefined) return axis;
+  throw new InvalidArgumentError(`it must be one of ${AXES.join(', ')}`);
 }
 
 function readForm(text: string): 'text' | 'json' {
@@ -169,6 +183,41 @@ program
   .option('--dir <dir>', 'where its temporary folder is made')
   .option('--output <form>', 'text or json', readForm, 'text')
   .action(benchInterference);
+
+interface GrowthFlags {
+  readonly only?: Axis;
+  readonly seconds: number;
+  readonly warmUp: number;
+  readonly keysMax: number;
+  readonly basePort: number;
+  readonly dir?: string;
+  readonly output: 'text' | 'json';
+}
+
+async function benchGrowth(flags: GrowthFlags): Promise<void> {
+  const { only = null, seconds, warmUp: warmUpSeconds, keysMax, basePort } = flags;
+  const options: GrowthOptions = { only, seconds, warmUpSeconds, keysMax };
+  const { signal } = stopping;
+  const site = { basePort, parent: flags.dir ?? null, signal, say };
+  const result = await runGrowthBench(options, site);
+  print(flags.output, {
+    text: growthReport(options, result),
+    json: { machine: thisHost(), settings: options, ...result },
+  });
+  if (growthFaults(result).length > 0) process.exitCode = 1;
+}
+
+program
+  .command('growth')
+  .description('PUT and GET as connections, values, volumes, coordinators and keys grow in turn')
+  .option('--only <axis>', `what grows: one of ${AXES.join(', ')}`, readAxis)
+  .option('--seconds <n>', 'counted of each', readCount(1, 3600), 5)
+  .option('--warm-up <n>', 'seconds before those', readCount(0, 3600), 10)
+  .option('--keys-max <n>', 'keys grow tenfold to it', readCount(10_000, 100_000_000), 1_000_000)
+  .option('--base-port <port>', 'first port of the fresh clusters', readCount(1024, 64_000), 15_000)
+  .option('--dir <dir>', 'where its temporary folders are made')
+  .option('--output <form>', 'text or json', readForm, 'text')
+  .action(benchGrowth);
 
 interface VolumeFlags {
   readonly blobs: number;
