@@ -121,9 +121,11 @@ async function restart(running: Running, door: Door, { name, signal }: Turn): Pr
   }
   await processes.stop();
   await processes.startAll();
-  return firstSuccess(door, signal, (asked, _turn, any) =>
+  const waitMs = await firstSuccess(door, signal, (asked, _turn, any) =>
     isStored(door, asked, { name, value: VALUE, signal: any }),
   );
+  await allAccept(door, name, signal);
+  return waitMs;
 }
 
 type Attempt = (target: Target, turn: number, signal: AbortSignal) => Promise<boolean>;
