@@ -225,6 +225,11 @@ export class ByteReader {
     return this.raw(this.u32());
   }
 
+  /** Passes by what `bytes` would give. */
+  skipBytes(): void {
+    this.#take(this.u32());
+  }
+
   text(): string {
     const bytes = this.bytes();
     try {

@@ -175,12 +175,12 @@ describe('outcomes', () => {
     await store.close();
     const again = await opened(folder);
     const left = [outcome(4, 96), outcome(5, 95), outcome(6), outcome(7)];
-    expect(plain(again.outcomes)).toEqual(plain(left));
+    expect(plain([...again.outcomes])).toEqual(plain(left));
     ({ store } = again);
     for (let gone = 0; gone < 4; gone += 1) store.shiftOutcome();
     await flush(store, 7);
     await store.close();
-    expect((await opened(folder)).outcomes).toEqual([]);
+    expect([...(await opened(folder)).outcomes]).toEqual([]);
   });
 
   test('leave no pages behind them', async () => {
@@ -240,7 +240,7 @@ describe('outcomes', () => {
     const expected = plain([outcome(1, 8), outcome(2, 7), outcome(3, 9)]);
     for (let round = 0; round < 2; round += 1) {
       const again = await opened(folder);
-      expect(plain(again.outcomes)).toEqual(expected);
+      expect(plain([...again.outcomes])).toEqual(expected);
       expect(again.meta).toEqual(metaAt(3));
       await again.store.close();
     }

@@ -39,8 +39,8 @@ export type OpenedStore =
       readonly kind: 'store';
       readonly store: LevelMetadataStore;
       readonly meta: FlushMeta | null;
-      /** Oldest first: `MetadataState` keeps them in memory. */
-      readonly outcomes: readonly OutcomeRow[];
+      /** Oldest first: `MetadataState` keeps them in memory. To be gone through once. */
+      readonly outcomes: Iterable<OutcomeRow>;
     }
   | ({ readonly kind: 'void' } & MetadataDamage);
 

@@ -79,11 +79,11 @@ async function openCurrent(
 export async function loadState(
   store: LevelMetadataStore,
   meta: FlushMeta | null,
-  outcomes: readonly OutcomeRow[],
+  outcomes: Iterable<OutcomeRow>,
 ): Promise<MetadataState> {
   if (meta === null) return MetadataState.empty(store);
   const view = store.view();
-  const rows: TableRow[] = [...outcomes];
+  const rows: TableRow[] = [];
   try {
     for (const first of LOADED_TABLES) {
       let next: Uint8Array = Uint8Array.of(first);
@@ -98,5 +98,10 @@ export async function loadState(
   } finally {
     await view.close();
   }
-  return MetadataState.load(store, rows, meta.digest);
+  return MetadataState.load(store, both(outcomes, rows), meta.digest);
+}
+
+function* both<T>(first: Iterable<T>, second: Iterable<T>): Generator<T> {
+  yield* first;
+  yield* second;
 }

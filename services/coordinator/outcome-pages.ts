@@ -33,8 +33,8 @@ interface Page {
 /** What stored pages hold. */
 export interface ReadPages {
   readonly pages: OutcomePages;
-  /** Oldest first. */
-  readonly rows: readonly OutcomeRow[];
+  /** Oldest first, made one by one: there may be a million, and each is two objects. */
+  readonly rows: Iterable<OutcomeRow>;
 }
 
 export class OutcomePages {
@@ -55,20 +55,20 @@ export class OutcomePages {
   /** From the stored pages, in their order. @throws KvError `CORRUPT`. */
   static read(stored: readonly TableRow[]): ReadPages {
     const pages: Page[] = [];
-    const rows: OutcomeRow[] = [];
+    const contents: Uint8Array[] = [];
     let head = { oldest: 0, gone: 0 };
     for (const [key, value] of stored) {
-      const reader = new ByteReader(checked(key, value));
+      const content = checked(key, value);
+      const reader = new ByteReader(content);
       head = readHead(reader);
-      const before = rows.length;
-      while (reader.remaining > 0) rows.push([reader.bytes(), reader.bytes()]);
-      pages.push({ sequence: numberOfKey(key), count: rows.length - before });
+      contents.push(content.subarray(HEAD_BYTES));
+      pages.push({ sequence: numberOfKey(key), count: rowCount(reader) });
     }
     for (const [i, { sequence }] of pages.entries()) {
       if (sequence === head.oldest + i) continue;
       throw new KvError('CORRUPT', `outcome page ${head.oldest + i} is missing`);
     }
-    return { pages: new OutcomePages(pages, head.gone), rows: rows.slice(head.gone) };
+    return { pages: new OutcomePages(pages, head.gone), rows: rowsIn(contents, head.gone) };
   }
 
   push(key: Uint8Array, value: Uint8Array): void {
@@ -108,6 +108,28 @@ export class OutcomePages {
       [oldest, next] = this.#pages;
     }
     return operations;
+  }
+}
+
+function rowCount(reader: ByteReader): number {
+  let count = 0;
+  for (; reader.remaining > 0; count += 1) {
+    reader.skipBytes();
+    reader.skipBytes();
+  }
+  return count;
+}
+
+/** The rows of some pages but the first `gone`. */
+function* rowsIn(contents: readonly Uint8Array[], gone: number): Generator<OutcomeRow> {
+  let left = gone;
+  for (const content of contents) {
+    const reader = new ByteReader(content);
+    for (; reader.remaining > 0 && left > 0; left -= 1) {
+      reader.skipBytes();
+      reader.skipBytes();
+    }
+    while (reader.remaining > 0) yield [reader.bytes(), reader.bytes()];
   }
 }
 

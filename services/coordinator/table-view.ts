@@ -84,7 +84,7 @@ export class TableView {
     const { db, snapshot } = this.#parts;
     const pages = await db.iterator({ gte: PAGES_FIRST, lt: PAGES_END, snapshot }).all();
     const { rows } = OutcomePages.read(pages);
-    return rows.map(([key, value]) => ({ name: nameOf(key), key, value })).sort(byName);
+    return Array.from(rows, ([key, value]) => ({ name: nameOf(key), key, value })).sort(byName);
   }
 
   async #stored(first: Uint8Array, end: Uint8Array, limit: number): Promise<TableRow[]> {

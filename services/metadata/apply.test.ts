@@ -586,7 +586,7 @@ describe('a state that an older build has stored', () => {
       return [rowKey, row] as const;
     });
     const stored = MemoryStore.of(rows);
-    const loaded = MetadataState.load(stored, stored.rows(), digest.text());
+    const loaded = MetadataState.load(stored, stored.loadable(), digest.text());
     loaded.checkpoint();
     const scanned = new RowDigest();
     for (const [rowKey, value] of stored.rows()) scanned.add(rowKey, value);

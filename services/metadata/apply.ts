@@ -47,7 +47,8 @@ export class MetadataState implements MetadataMachine {
 
   /**
    * The state of a checkpointed store: `rows` are at least its outcome, idempotency, disk, pin, marks,
-   * cluster and counter rows, `digest` is what `digest()` said at that checkpoint.
+   * cluster and counter rows, the outcomes in the order in which they were logged; `digest` is what `digest()`
+   * said at that checkpoint.
    */
   static load(
     store: MetadataStore,

@@ -47,4 +47,11 @@ export class MemoryStore implements MetadataStore {
   rows(): readonly Row[] {
     return [...this.#rows.values()].sort((a, b) => compareBytes(a[0], b[0]));
   }
+
+  /** All rows as a start reads them: outcomes in the order in which they were logged. */
+  loadable(): readonly Row[] {
+    const rows = this.rows();
+    const outcomes = inLogOrder(rows.filter(([key]) => isOutcomeKey(key)));
+    return [...outcomes, ...rows.filter(([key]) => !isOutcomeKey(key))];
+  }
 }

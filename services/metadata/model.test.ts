@@ -215,7 +215,7 @@ function isListed({ state }: MetadataWorld, { disk, copyId: id, owner }: Questio
 function loadedFrom(world: { store: MemoryStore; state: MetadataState }) {
   world.state.checkpoint();
   const store = MemoryStore.of(world.store.rows());
-  const state = MetadataState.load(store, store.rows(), world.state.digest(), OPTIONS);
+  const state = MetadataState.load(store, store.loadable(), world.state.digest(), OPTIONS);
   return { store, state };
 }
 

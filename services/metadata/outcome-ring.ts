@@ -5,6 +5,7 @@
  *
  *   slot = (first + i) & (capacity - 1), i in [0, count)
  */
+import { assert } from '../common/assert.ts';
 import { hexByteAt, type LogIndex, logIndex, type TxnId } from '../common/ids.ts';
 import { ByteQueue } from './byte-queue.ts';
 
@@ -31,6 +32,7 @@ export class OutcomeRing {
   readonly #values = new ByteQueue();
   #first = 0;
   #count = 0;
+  #newestIndex = 0;
 
   get count(): number {
     return this.#count;
@@ -38,6 +40,8 @@ export class OutcomeRing {
 
   /** The newest so far; keeps a copy of both arrays. */
   pushRow(loggedAt: LogIndex, key: Uint8Array, value: Uint8Array, hash: RowHash): void {
+    assert(loggedAt >= this.#newestIndex, 'outcomes come in the order of the log');
+    this.#newestIndex = loggedAt;
     if (this.#count === this.#capacity) this.#grow();
     const slot = this.#slotAt(this.#count);
     this.#indexes[slot] = loggedAt;

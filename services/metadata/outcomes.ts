@@ -23,12 +23,10 @@ export class Outcomes {
     this.#rows = rows;
   }
 
-  /** Takes up stored rows in any order. */
-  restore(stored: readonly OutcomeRow[]): void {
-    for (const [key, value] of inLogOrder(stored)) {
-      this.#rows.digest.hash(key, value);
-      this.#ring.pushRow(loggedAtOf(value), key, value, this.#rows.digest);
-    }
+  /** Takes up a stored row; they come in the order in which they were logged. */
+  restore(key: Uint8Array, value: Uint8Array): void {
+    this.#rows.digest.hash(key, value);
+    this.#ring.pushRow(loggedAtOf(value), key, value, this.#rows.digest);
   }
 
   /**

@@ -26,7 +26,8 @@ export interface StateOptions {
 
 /**
  * The state that a checkpointed store holds. `stored` are its rows of every table but records, garbage
- * and thin (more are harmless); `digest` is that of all its rows.
+ * and thin (more are harmless), the outcomes in the order in which they were logged; `digest` is that of all
+ * its rows. No outcome row is kept, so that the caller may make them one by one.
  */
 export function loadState(
   store: MetadataStore,
@@ -38,16 +39,14 @@ export function loadState(
   const small = new SmallState();
   const outcomes = new Outcomes(rows);
   const idempotency = new IdempotencyTable(rows, options.idempotencyRowsMax);
-  const outcomeRows: Row[] = [];
   const answerRows: Row[] = [];
   for (const row of stored) {
-    const table = row[0][0];
-    if (table === TABLE.outcome) outcomeRows.push(row);
-    else if (table === TABLE.idempotency) answerRows.push(row);
+    const [key, value] = row;
+    if (key[0] === TABLE.outcome) outcomes.restore(key, value);
+    else if (key[0] === TABLE.idempotency) answerRows.push(row);
     // What is stored leaves the digest as it is stored: this build may write it in another way.
-    else if (small.restore(row[0], row[1])) digest.remove(row[0], row[1]);
+    else if (small.restore(key, value)) digest.remove(key, value);
   }
-  outcomes.restore(outcomeRows);
   idempotency.restore(answerRows);
   return { store, rows, small, records: new RecordTable(rows, small), outcomes, idempotency };
 }
