@@ -54,9 +54,11 @@ export class LoadGenerator {
 
   /** What was done since `begin`; requests in flight are then waited for and not counted. */
   async end(): Promise<Ended> {
-    const idle = this.#hear('idle', ANSWER_MS);
-    const report = await this.#ask({ kind: 'end' }, 'tally', ANSWER_MS);
-    const last = await idle;
+    // Both at once: a peer that hangs keeps both from coming, and neither may fail unheard.
+    const [last, report] = await Promise.all([
+      this.#hear('idle', ANSWER_MS),
+      this.#ask({ kind: 'end' }, 'tally', ANSWER_MS),
+    ]);
     if (report.kind !== 'tally' || last.kind !== 'idle') {
       throw new Error('the load generator counted nothing');
     }

@@ -109,17 +109,24 @@ class GroupRace {
     this.#stage.say(`warm-up of ${first.group}: ${warmUpSeconds} s each ...`);
     for (const entrant of this.#entrants) {
       if (!takes(entrant.door, first) || entrant.door.isFor !== undefined) continue;
-      const generator = await this.#generator(entrant, { ...first, connections });
-      try {
-        generator.run('put');
-        await generator.begin();
-        await this.#pause(warmUpSeconds * SECOND_MS);
-        await generator.end();
-      } finally {
-        generator.stop();
-      }
+      await this.#warm(entrant, { ...first, connections }).catch((error: unknown) => {
+        this.#stage.signal.throwIfAborted();
+        this.#stage.say(`  ${entrant.door.name} is not warm: ${asError(error).message}`);
+      });
     }
     await settleDisk();
+  }
+
+  async #warm(entrant: Entrant, row: Row): Promise<void> {
+    const generator = await this.#generator(entrant, row);
+    try {
+      generator.run('put');
+      await generator.begin();
+      await this.#pause(this.#options.warmUpSeconds * SECOND_MS);
+      await generator.end();
+    } finally {
+      generator.stop();
+    }
   }
 
   async runRow(row: Row): Promise<readonly RowFigures[]> {
