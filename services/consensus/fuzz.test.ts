@@ -31,7 +31,7 @@ const logRecord: fc.Arbitrary<LogRecord> = fc.oneof(
   fc.record({ kind: fc.constantFrom('base' as const, 'restart' as const), point }),
 );
 
-test('a log record comes back as it was, and any bytes are one or CORRUPT', () => {
+test('a log record comes back as it was, and any bytes are one or refused', () => {
   fc.assert(
     fc.property(logRecord, (record) => {
       expect(decodeLogRecord(encodeLogRecord(record))).toEqual(record);
@@ -40,7 +40,7 @@ test('a log record comes back as it was, and any bytes are one or CORRUPT', () =
   );
   fc.assert(
     fc.property(hostile(logRecord.map(encodeLogRecord)), (bytes) => {
-      valueOr(['CORRUPT'], () => decodeLogRecord(bytes));
+      valueOr(['CORRUPT', 'DISK_FAILED'], () => decodeLogRecord(bytes));
     }),
     { numRuns: 500 },
   );
@@ -62,7 +62,7 @@ async function diskWith(path: string, slotBytes: number, record: Uint8Array): Pr
   return disk;
 }
 
-test('a vote comes back as it was, and a record that is sealed and wrong is CORRUPT', async () => {
+test('a vote comes back as it was, and a record that is sealed and wrong is refused', async () => {
   const path = '/raft/vote';
   const vote = fc.record({ hardState, witness: counter, recovering: fc.boolean() });
   const disk = new MemoryDisk();
@@ -82,13 +82,13 @@ test('a vote comes back as it was, and a record that is sealed and wrong is CORR
   await fc.assert(
     fc.asyncProperty(hostile(fc.constant(sound)), async (bytes) => {
       const other = await diskWith(path, 4096, bytes);
-      await awaitedOr(['CORRUPT'], () => VoteFile.open(other, path));
+      await awaitedOr(['CORRUPT', 'DISK_FAILED'], () => VoteFile.open(other, path));
     }),
     { numRuns: 200 },
   );
 });
 
-test('an identity that is sealed and wrong is CORRUPT, or another one and refused', async () => {
+test('an identity that is sealed and wrong, or another one, is refused', async () => {
   const path = '/node/identity';
   const options = { path: '/node', name: 'c1', clusterId: clusterId('c'.repeat(32)) };
   const disk = new MemoryDisk();
@@ -101,8 +101,29 @@ test('an identity that is sealed and wrong is CORRUPT, or another one and refuse
     fc.asyncProperty(hostile(fc.constant(sound)), async (bytes) => {
       const other = await diskWith(path, 16 * 1024, bytes);
       const open = () => NodeFolder.open(other, options);
-      await awaitedOr(['CORRUPT', 'IDENTITY_MISMATCH'], open);
+      await awaitedOr(['CORRUPT', 'DISK_FAILED', 'IDENTITY_MISMATCH'], open);
     }),
     { numRuns: 200 },
   );
+});
+
+test.each([
+  ['the vote file', '/raft/vote', 4096, (disk: MemoryDisk) => VoteFile.open(disk, '/raft/vote')],
+  [
+    'the identity',
+    '/node/identity',
+    16 * 1024,
+    (disk: MemoryDisk) => NodeFolder.open(disk, { path: '/node', name: 'c1', clusterId: null }),
+  ],
+])('%s of a newer build is no damage', async (_name, path, slotBytes, open) => {
+  const disk = await diskWith(path, slotBytes, Uint8Array.of(2, 0));
+  await expect(open(disk)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+});
+
+test('a log whose segment begins as a newer build has it is no damage', () => {
+  const none = { index: logIndex(0), term: term(0) };
+  const head = { hardState: { term: term(1), vote: nodeId(1) }, base: none, last: logIndex(0) };
+  const bytes = encodeLogRecord({ kind: 'head', head });
+  bytes[1] = 2;
+  expect(() => decodeLogRecord(bytes)).toThrow(expect.objectContaining({ code: 'DISK_FAILED' }));
 });

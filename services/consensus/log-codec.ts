@@ -4,6 +4,7 @@
  */
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
+import { checkFormat } from '../common/format.ts';
 import { type LogIndex, logIndex, nodeId, term } from '../common/ids.ts';
 import { MIB } from '../common/units.ts';
 import type { Entry, HardState, LogPoint } from '../raft/types.ts';
@@ -62,7 +63,7 @@ export function encodeLogRecord(record: LogRecord): Uint8Array {
   }
 }
 
-/** @throws KvError `CORRUPT` for a record that no build of this version writes. */
+/** @throws KvError `CORRUPT` for a record that no build of this version writes, `DISK_FAILED` for a newer one's. */
 export function decodeLogRecord(payload: Uint8Array): LogRecord {
   const reader = new ByteReader(payload);
   const kind = reader.u8();
@@ -83,10 +84,7 @@ function readEntry(reader: ByteReader): LogRecord {
 function readOther(reader: ByteReader, kind: number): LogRecord {
   switch (kind) {
     case KIND.head: {
-      const version = reader.u32();
-      if (version !== VERSION) {
-        throw new KvError('CORRUPT', `Raft log version ${version} is not known to this build`);
-      }
+      checkFormat('the Raft log is', reader.u32(), VERSION);
       const hardState = readHardState(reader);
       const base = readPoint(reader);
       return { kind: 'head', head: { hardState, base, last: logIndex(reader.u64()) } };

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
+import { checkFormat } from '../common/format.ts';
 import { type ClusterId, clusterId, nodeId } from '../common/ids.ts';
 import { KIB } from '../common/units.ts';
 import type { Disk, DiskLock } from '../disk/disk.ts';
@@ -177,10 +178,7 @@ function encode(stored: Stored): Uint8Array {
 
 function decode(bytes: Uint8Array): Stored {
   const reader = new ByteReader(bytes);
-  const version = reader.u8();
-  if (version !== VERSION) {
-    throw new KvError('CORRUPT', `identity format ${version} is not known to this build`);
-  }
+  checkFormat('the identity is', reader.u8(), VERSION);
   const bootId = reader.u64();
   const phase = reader.u8();
   if (phase === 0) return { bootId, identity: null, isMember: false };

@@ -3,8 +3,8 @@
  * recovering mark. A two-slot file beside the log.
  */
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
-import { KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
+import { checkFormat } from '../common/format.ts';
 import { nodeId, term } from '../common/ids.ts';
 import { KIB } from '../common/units.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -91,10 +91,7 @@ function encode({ hardState, witness, recovering }: VoteRecord): Uint8Array {
 
 function decode(bytes: Uint8Array): VoteRecord {
   const reader = new ByteReader(bytes);
-  const version = reader.u8();
-  if (version !== VERSION) {
-    throw new KvError('CORRUPT', `vote file version ${version} is not known to this build`);
-  }
+  checkFormat('the vote file is', reader.u8(), VERSION);
   const hardState = { term: term(reader.u64()), vote: nodeId(reader.u64()) };
   const record = { hardState, witness: reader.u64(), recovering: reader.u8() === 1 };
   reader.end();

@@ -5,6 +5,7 @@
  */
 import { allocate, ByteReader, ByteWriter } from '../common/bytes.ts';
 import { crc32 } from '../common/checksum.ts';
+import { checkFormat } from '../common/format.ts';
 import { FRAME_HEADER_BYTES, readFrame, sealFrame } from './frame.ts';
 
 const MAGIC = 0x4c_56_4b_4d;
@@ -37,14 +38,19 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   return writer.u32(crc32(writer.finish())).finish();
 }
 
-/** null where the bytes are no such header. */
+/**
+ * null where the bytes are no such header. Every later format keeps magic, version and CRC where they are.
+ * @throws KvError `DISK_FAILED` for a segment of a newer build, which is no damage.
+ */
 export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | null {
   if (bytes.length < SEGMENT_HEADER_BYTES) return null;
   const reader = new ByteReader(bytes.subarray(0, SEGMENT_HEADER_BYTES));
-  if (reader.u32() !== MAGIC || reader.u32() !== VERSION) return null;
+  if (reader.u32() !== MAGIC) return null;
+  const version = reader.u32();
   const covered = bytes.subarray(0, SEGMENT_HEADER_BYTES - 4);
   if (new ByteReader(bytes.subarray(SEGMENT_HEADER_BYTES - 4)).u32() !== crc32(covered))
     return null;
+  checkFormat('a segment of the log is', version, VERSION);
   return {
     number: reader.u64(),
     position: reader.u64(),

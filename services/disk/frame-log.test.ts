@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { textOf, utf8 } from '../common/bytes.ts';
+import { crc32 } from '../common/checksum.ts';
 import { type Random, seededRandom, systemRandom } from '../common/random.ts';
 import { FrameLog, type FrameLogOptions, type LogDamage } from './frame-log.ts';
 import { MemoryDisk } from './memory-disk.ts';
@@ -293,6 +294,25 @@ test('each segment draws a salt of its own, also from a random that hands out vi
     salts.add(Buffer.from(await file.read(32, 4)).toString('hex'));
   }
   expect(salts.size).toBe((await disk.list('/log')).length);
+});
+
+test('a segment of a newer build stops the open: nothing is judged, cut or repaired', async () => {
+  const disk = new MemoryDisk();
+  const { log } = await openLog(disk);
+  await write(log, 'kept');
+  disk.crash();
+  const file = await disk.open('/log/000000000001.log', 'write');
+  const bytes = (await file.read(0, await file.size())).slice();
+  const view = new DataView(bytes.buffer);
+  view.setUint32(4, 2, true);
+  view.setUint32(36, crc32(bytes.subarray(0, 36)), true);
+  await file.write(0, [bytes]);
+  await file.sync();
+  const beforeRepair = (): never => {
+    throw new Error('it was judged to be damaged');
+  };
+  await expect(openLog(disk, { beforeRepair })).rejects.toMatchObject({ code: 'DISK_FAILED' });
+  expect(Buffer.from(await file.read(0, await file.size())).equals(bytes)).toBe(true);
 });
 
 test('writes the bytes of the format page', async () => {

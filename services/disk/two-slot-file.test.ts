@@ -3,10 +3,14 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { textOf, utf8 } from '../common/bytes.ts';
 import { seededRandom } from '../common/random.ts';
+import { sealFrame } from './frame.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { TwoSlotFile, type TwoSlotRead } from './two-slot-file.ts';
 
 const OPTIONS = { path: '/d/record', slotBytes: 4096 };
+/** Behind CRC and length; with the sequence. */
+const VERSION_AT = 8;
+const VERSION_BYTES = 9;
 
 async function diskWithFolder(): Promise<MemoryDisk> {
   const disk = new MemoryDisk();
@@ -105,6 +109,22 @@ describe('a two-slot file', () => {
     await expect(file.write(new Uint8Array(file.recordBytesMax + 1))).rejects.toMatchObject({
       code: 'TOO_LARGE',
     });
+  });
+
+  test('of a newer build is refused and stays as it is', async () => {
+    const disk = await diskWithFolder();
+    const file = await TwoSlotFile.open(disk, OPTIONS);
+    await file.write(utf8('kept'));
+    await file.close();
+    const raw = await disk.open(OPTIONS.path, 'write');
+    const bytes = (await raw.read(0, await raw.size())).slice();
+    bytes[VERSION_AT] = 2;
+    sealFrame(bytes, 0, VERSION_BYTES + 'kept'.length, 0);
+    await raw.write(0, [bytes]);
+    await raw.close();
+    await expect(reopened(disk)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    const after = await (await disk.open(OPTIONS.path, 'read')).read(0, bytes.length);
+    expect(Buffer.from(after).equals(bytes)).toBe(true);
   });
 
   test('writes the bytes of the format page', async () => {

@@ -7,6 +7,7 @@ import { assert } from '../common/assert.ts';
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
+import { checkFormat } from '../common/format.ts';
 import type { Disk, DiskFile } from './disk.ts';
 import { FRAME_HEADER_BYTES, readFrame, sealFrame } from './frame.ts';
 import { publishFile } from './publish.ts';
@@ -134,13 +135,7 @@ export class TwoSlotFile {
     const frame = readFrame(bytes, 0, { bodyBytesMax, seed: slot });
     if (frame.kind !== 'frame') return null;
     const reader = new ByteReader(frame.body);
-    const version = reader.u8();
-    if (version !== VERSION) {
-      throw new KvError(
-        'CORRUPT',
-        `${this.#path} has format ${version}; this build knows ${VERSION}`,
-      );
-    }
+    checkFormat(`${this.#path} is`, reader.u8(), VERSION);
     return { sequence: reader.u64(), record: reader.raw(reader.remaining).slice() };
   }
 }

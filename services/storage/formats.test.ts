@@ -134,6 +134,15 @@ test('a segment head keeps its bytes and survives the loss of either copy', () =
   }
 });
 
+test('a segment of a newer build is no damage', () => {
+  const bytes = Buffer.from(encodeSegmentHeader({ segment: 7, salt: 0xdecaf, replaces: [] }));
+  bytes[3] = 2;
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, 124)), 124);
+  expect(() => decodeSegmentHeader(bytes, 7)).toThrow(
+    expect.objectContaining({ code: 'DISK_FAILED' }),
+  );
+});
+
 test('a snapshot keeps its bytes and says again what it was told', () => {
   const catalog = new Catalog();
   catalog.segments.add(7, 0xdecaf).bytes = 5000;

@@ -142,7 +142,7 @@ test('a volume identity of any bytes opens the folder it belongs to, or is refus
       await held.write(0, [bytes]);
       await held.close();
       const open = () => VolumeFolder.open(parts(other), options);
-      const folder = await awaitedOr(['CORRUPT', 'IDENTITY_MISMATCH'], open);
+      const folder = await awaitedOr(['CORRUPT', 'DISK_FAILED', 'IDENTITY_MISMATCH'], open);
       if (folder !== undefined) expect(folder.identity.boots).toBe(2);
     }),
     { numRuns: 150 },

@@ -6,6 +6,7 @@
 import { ByteReader, ByteWriter } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
+import { checkFormat } from '../common/format.ts';
 import { type ClusterId, clusterId, type DiskId, diskId, hexOf } from '../common/ids.ts';
 import type { Random } from '../common/random.ts';
 import type { Disk, DiskLock } from '../disk/disk.ts';
@@ -185,10 +186,7 @@ const encode = (identity: VolumeIdentity): Uint8Array =>
 
 function decode(record: Uint8Array): VolumeIdentity {
   const input = new ByteReader(record);
-  const version = input.u8();
-  if (version !== VERSION) {
-    throw new KvError('CORRUPT', `the volume identity has format ${version}, not ${VERSION}`);
-  }
+  checkFormat('the volume identity is', input.u8(), VERSION);
   const cleanStop = input.u8() === 1;
   const disk = diskId(input.u64());
   const boots = input.u64();

@@ -4,6 +4,7 @@
  */
 import { ByteWriter } from '../../common/bytes.ts';
 import { crc32 } from '../../common/checksum.ts';
+import { checkFormat } from '../../common/format.ts';
 import { VICTIMS_MAX } from '../limits.ts';
 
 export interface SegmentHeader {
@@ -17,14 +18,19 @@ export interface SegmentHeader {
 const COPY_BYTES = 128;
 /** Where the first record stands. */
 export const SEGMENT_HEADER_BYTES = 2 * COPY_BYTES;
-/** "MKS" and the version of the format. */
-const MAGIC = 0x01534b4d;
+/** "MKS"; the byte behind it is the version of the format. */
+const MAGIC = 0x534b4d;
+const VERSION = 1;
 const CRC_AT = COPY_BYTES - 4;
 
-/** magic · segment · salt · count · replaced segments · zeros · CRC at 124, all u32; then again. */
+/** magic 3 bytes, version 1 · segment · salt · count · replaced segments · zeros · CRC at 124, all others u32; then again. */
 export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   const writer = new ByteWriter(COPY_BYTES);
-  writer.u32(MAGIC).u32(header.segment).u32(header.salt).u32(header.replaces.length);
+  writer
+    .u32((VERSION << 24) | MAGIC)
+    .u32(header.segment)
+    .u32(header.salt)
+    .u32(header.replaces.length);
   for (const segment of header.replaces) writer.u32(segment);
   const out = Buffer.alloc(SEGMENT_HEADER_BYTES);
   out.set(writer.finish(), 0);
@@ -33,7 +39,11 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   return out;
 }
 
-/** The header, or null where neither copy is sound or it is another segment's. */
+/**
+ * The header, or null where neither copy is sound or it is another segment's. Every later format keeps magic,
+ * version and CRC where they are.
+ * @throws KvError `DISK_FAILED` for a segment of a newer build, which is no damage.
+ */
 export function decodeSegmentHeader(bytes: Uint8Array, segment: number): SegmentHeader | null {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   for (const at of [0, COPY_BYTES]) {
@@ -44,8 +54,9 @@ export function decodeSegmentHeader(bytes: Uint8Array, segment: number): Segment
 }
 
 function decodeCopy(bytes: Buffer): SegmentHeader | null {
-  if (bytes.length < COPY_BYTES || bytes.readUInt32LE(0) !== MAGIC) return null;
+  if (bytes.length < COPY_BYTES || bytes.readUIntLE(0, 3) !== MAGIC) return null;
   if (bytes.readUInt32LE(CRC_AT) !== crc32(bytes.subarray(0, CRC_AT))) return null;
+  checkFormat('a segment is', bytes.readUInt8(3), VERSION);
   const count = Math.min(bytes.readUInt32LE(12), VICTIMS_MAX);
   return {
     segment: bytes.readUInt32LE(4),
