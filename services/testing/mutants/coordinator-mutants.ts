@@ -7,6 +7,9 @@ const STORE = 'services/consensus/log-store.ts';
 const STORE_TEST = 'services/consensus/log-store.test.ts';
 const RESTART_TEST = 'services/consensus/restart.test.ts';
 const LEVEL = 'services/coordinator/level-metadata-store.ts';
+const LEVEL_TEST = 'services/coordinator/level-metadata-store.test.ts';
+const KNOWN_KEYS = 'services/coordinator/known-keys.ts';
+const KNOWN_KEYS_TEST = 'services/coordinator/known-keys.test.ts';
 const BOOTSTRAP = 'services/coordinator/bootstrap-rules.ts';
 const APPLY_TEST = 'services/metadata/apply.test.ts';
 const MODEL_TEST = 'services/metadata/model.test.ts';
@@ -236,7 +239,7 @@ export const COORDINATOR_MUTANTS: readonly Mutant[] = [
           '      await this.#db.batch([...this.#chain.append(frozen.meta)], { sync: true });',
       },
     ],
-    tests: ['services/coordinator/level-metadata-store.test.ts'],
+    tests: [LEVEL_TEST],
   },
   {
     id: 'R31b',
@@ -389,5 +392,32 @@ export const COORDINATOR_MUTANTS: readonly Mutant[] = [
       },
     ],
     tests: ['services/disk/frame-log.test.ts', STORE_TEST],
+  },
+  {
+    id: 'S10b',
+    bugs: ['S10'],
+    title: 'keys that come while all are being read are not in the filter that results',
+    patches: [{ file: KNOWN_KEYS, find: 'this.#learning?.add(hash);', replace: '' }],
+    tests: [KNOWN_KEYS_TEST, LEVEL_TEST],
+  },
+  {
+    id: 'S10c',
+    bugs: ['S10'],
+    title: 'rows are denied before all keys have been read',
+    patches: [
+      {
+        file: KNOWN_KEYS,
+        find: 'return this.#known === null || this.#known.mayHave(keyHash(key));',
+        replace: 'return this.#known?.mayHave(keyHash(key)) ?? false;',
+      },
+    ],
+    tests: [KNOWN_KEYS_TEST, LEVEL_TEST],
+  },
+  {
+    id: 'R30d',
+    bugs: ['R30'],
+    title: 'a row that was read hides its change, so that apply depends on who was asked what',
+    patches: [{ file: LEVEL, find: 'this.#read.forget(name);', replace: '' }],
+    tests: [LEVEL_TEST],
   },
 ];
