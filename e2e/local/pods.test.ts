@@ -176,6 +176,7 @@ describe('settings', () => {
   test('of a mounted folder are followed when its links are swapped', async () => {
     const cached = 'minikv_blob_cache_bytes';
     await put(pods.http('c1'), 'cached', Buffer.alloc(1000, 'x'));
+    await get(pods.http('c1'), 'cached');
     expect(await metric('c1', cached)).toBeGreaterThan(1000);
     const kept = { clusterId: CLUSTER_ID, maxObject: '999', blobCache: '0', fence: '61s' };
     const peers = pods.members().map(({ name, address }) => `${name}=${address}`);

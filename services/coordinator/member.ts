@@ -228,7 +228,7 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
   };
   const cache = new BlobCache({ bytesMax: options.blobCacheBytes });
   const committer = new Committer({ ...shared, settler: new Settler(shared) });
-  const writes = new WritePath({ ...shared, committer, cache }, options);
+  const writes = new WritePath({ ...shared, committer }, options);
   const advance = new AdvanceJob(shared, options);
   const hintAdvance = (): void => advance.hint();
   const gateway = new GatewayCore({

@@ -27,7 +27,7 @@ describe('a small value', () => {
     expect(world.consensus.proposed).toHaveLength(1);
     expect(states(world)).toEqual(['committed', 'committed', 'committed']);
     expect(world.volumes.at(1).calls).toEqual(['whole', 'finalize']);
-    expect(await world.get('k')).toEqual(small);
+    expect(await world.done(world.get('k'))).toEqual(small);
     expect((await world.done(world.put('k', utf8('b')))).results[0]?.effect).toBe('replaced');
   });
 

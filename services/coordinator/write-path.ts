@@ -11,7 +11,6 @@ import { blobId, type Digest, NOBODY } from '../common/ids.ts';
 import { mintCopyId, type Random } from '../common/random.ts';
 import type { Consensus } from '../consensus/types.ts';
 import type { Condition } from '../metadata/commands.ts';
-import type { BlobCache } from './blob-cache.ts';
 import { BodyReader, checkLength, checkLimit } from './body-reader.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { ChunkStager } from './chunk-stager.ts';
@@ -35,7 +34,6 @@ export interface WriteComponents {
   readonly directory: VolumeDirectory;
   readonly volumes: VolumeClient;
   readonly committer: Committer;
-  readonly cache: BlobCache;
   readonly metrics: WriteMetrics;
 }
 
@@ -158,14 +156,12 @@ export class WritePath {
     data: Uint8Array,
     context: MutationContext,
   ): Promise<MutationResult> {
-    const { cache, metrics } = this.#components;
     const digest = digestOf(data);
     requireDigest(request, digest);
     const stager = this.#whole(request.key, data, digest);
     const planned = [this.#planPut(request, stager)];
     const committed = await this.#run(planned, context, this.#deadline(context)).outcome;
-    if (committed.outcome.results[0]?.blobId === stager.blobId) cache.insert(stager.blobId, data);
-    metrics.bytesWritten.add(data.length);
+    this.#components.metrics.bytesWritten.add(data.length);
     return this.#result(committed);
   }
 

@@ -278,13 +278,21 @@ describe('a disk', () => {
     expect(volume.volumePort?.usage().copies).toBe(1);
   });
 
-  test('that is full refuses writes and keeps serving reads', async () => {
+  test('that is full refuses writes, and serves reads once its volume has started again', async () => {
     const cluster = await servingCluster({ seed: 73, ...FULL });
     await clientOf(cluster).put('a', 'value');
     for (const { disk } of cluster.volumes) disk.fill(0);
     const refused = clientOf(cluster).put('b', 'x'.repeat(100_000));
     await expect(refused).rejects.toMatchObject({ name: 'KvError' });
+    // The failed write has ended them; started again they see that there is no room, and stay up.
+    for (const volume of cluster.volumes) volume.start();
+    const isBack = (volume: SimHost): boolean => volume.volumePort?.status().state === 'serving';
+    expect(await cluster.runUntil(() => cluster.volumes.every(isBack), 60_000)).toBe(true);
+    await expect(clientOf(cluster).put('b', 'x'.repeat(100_000))).rejects.toMatchObject({
+      name: 'KvError',
+    });
     expect(await clientOf(cluster).get('a')).toBe('value');
+    expect(cluster.volumes.map(({ fatal }) => fatal)).toEqual([null, null, null]);
   });
 
   test('that is slow is waited for', async () => {
