@@ -1,6 +1,7 @@
 /** All mutants, and the one that the environment asks for. */
 import { COORDINATOR_MUTANTS } from './coordinator-mutants.ts';
 import { ELECTION_MUTANTS } from './election-mutants.ts';
+import { METADATA_MUTANTS } from './metadata-mutants.ts';
 import { checkFits, type Mutant } from './mutant.ts';
 import { REPLICATION_MUTANTS } from './replication-mutants.ts';
 import { VOLUME_MUTANTS } from './volume-mutants.ts';
@@ -9,6 +10,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...ELECTION_MUTANTS,
   ...REPLICATION_MUTANTS,
   ...COORDINATOR_MUTANTS,
+  ...METADATA_MUTANTS,
   ...VOLUME_MUTANTS,
 ];
 
