@@ -41,6 +41,20 @@ describe('proposals of one turn', () => {
     expect(told).toEqual(['c not-leader', 'a overloaded', 'b overloaded']);
   });
 
+  test('a refusal that comes very late is told to nobody else', () => {
+    const proposals = new Proposals();
+    const told: number[] = [];
+    const ids = Array.from({ length: 1025 }, (_, at) => {
+      proposals.add(new Uint8Array(1), () => told.push(at));
+      return proposals.depart()[0]?.proposalId ?? 0;
+    });
+    proposals.refused(ids[0] ?? 0, 'not-leader');
+    expect(told).toEqual([]);
+    proposals.refused(ids[1] ?? 0, 'not-leader');
+    proposals.refused(ids[1024] ?? 0, 'not-leader');
+    expect(told).toEqual([1, 1024]);
+  });
+
   test('beyond what a link would queue, in number or in bytes, are refused at once', () => {
     const proposals = new Proposals();
     const told: string[] = [];

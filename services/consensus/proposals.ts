@@ -22,6 +22,11 @@ export interface TurnProposal {
   readonly commands: readonly Uint8Array[];
 }
 
+interface Remembered {
+  readonly proposalId: number;
+  readonly callbacks: readonly Refused[];
+}
+
 /** What becomes one proposal. */
 interface Parcel {
   readonly commands: Uint8Array[];
@@ -33,7 +38,8 @@ export class Proposals {
   #parcels: Parcel[] = [];
   #turnCommands = 0;
   #turnBytes = 0;
-  readonly #remembered = new Map<number, readonly Refused[]>();
+  /** By the id, in turn. */
+  readonly #remembered: (Remembered | undefined)[] = [];
   #nextId = 1;
 
   get waiting(): boolean {
@@ -60,16 +66,17 @@ export class Proposals {
     return this.#take().map(({ commands, callbacks }) => {
       const proposalId = this.#nextId;
       this.#nextId += 1;
-      this.#remember(proposalId, callbacks);
+      this.#remembered[proposalId % REMEMBERED_MAX] = { proposalId, callbacks };
       return { proposalId, commands };
     });
   }
 
   /** Surely none of that proposal was appended. */
   refused(proposalId: number, reason: ProposalRefusal): void {
-    const callbacks = this.#remembered.get(proposalId) ?? [];
-    this.#remembered.delete(proposalId);
-    for (const refused of callbacks) refused(reason);
+    const remembered = this.#remembered[proposalId % REMEMBERED_MAX];
+    if (remembered?.proposalId !== proposalId) return;
+    this.#remembered[proposalId % REMEMBERED_MAX] = undefined;
+    for (const refused of remembered.callbacks) refused(reason);
   }
 
   /** Commands that have not left are refused: the node stops. */
@@ -93,12 +100,5 @@ export class Proposals {
     this.#turnCommands = 0;
     this.#turnBytes = 0;
     return parcels;
-  }
-
-  #remember(proposalId: number, callbacks: readonly Refused[]): void {
-    this.#remembered.set(proposalId, callbacks);
-    if (this.#remembered.size <= REMEMBERED_MAX) return;
-    const oldest = this.#remembered.keys().next().value;
-    if (oldest !== undefined) this.#remembered.delete(oldest);
   }
 }

@@ -4,6 +4,7 @@
  */
 import { KvError } from '../common/errors.ts';
 import type { LogIndex } from '../common/ids.ts';
+import { InFlight } from '../common/in-flight.ts';
 
 const WAITERS_MAX = 100_000;
 
@@ -87,7 +88,7 @@ class LeaderWaiters extends WaitList<Waiter<undefined>> {
 /** Reads that wait for a ReadIndex round: all of one turn share one read id. */
 class ReadWaiters {
   #next: Waiter<LogIndex>[] = [];
-  readonly #asked = new Map<number, Waiter<LogIndex>[]>();
+  readonly #asked = new InFlight<number, Waiter<LogIndex>[]>();
   #readId = 0;
   #count = 0;
 
@@ -116,37 +117,30 @@ class ReadWaiters {
 
   /** The round of `readId` is confirmed at `index`, and `index` is applied. */
   confirmed(readId: number, index: LogIndex): void {
-    const waiters = this.#take(readId);
+    const waiters = this.#asked.take(readId) ?? [];
     this.#count -= waiters.length;
     for (const waiter of waiters) waiter.resolve(index);
   }
 
   /** The round of `readId` was lost: its reads join the next one. */
   lost(readId: number): void {
-    this.#next.push(...this.#take(readId));
+    this.#next.push(...(this.#asked.take(readId) ?? []));
   }
 
   sweep(nowMs: number): void {
     this.#next = this.#expire(this.#next, nowMs);
-    for (const [readId, waiters] of this.#asked) {
+    for (const [readId, waiters] of this.#asked.entries()) {
       const kept = this.#expire(waiters, nowMs);
-      if (kept.length === 0) this.#asked.delete(readId);
+      if (kept.length === 0) this.#asked.take(readId);
       else this.#asked.set(readId, kept);
     }
   }
 
   fail(error: KvError): void {
-    const all = [...this.#next, ...[...this.#asked.values()].flat()];
+    const all = [...this.#next, ...this.#asked.drain().flat()];
     this.#next = [];
-    this.#asked.clear();
     this.#count = 0;
     for (const waiter of all) waiter.reject(error);
-  }
-
-  #take(readId: number): Waiter<LogIndex>[] {
-    const waiters = this.#asked.get(readId) ?? [];
-    this.#asked.delete(readId);
-    return waiters;
   }
 
   #expire(waiters: Waiter<LogIndex>[], nowMs: number): Waiter<LogIndex>[] {

@@ -7,6 +7,7 @@ import { present, unreachable } from '../common/assert.ts';
 import type { Timer } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
 import type { TxnId } from '../common/ids.ts';
+import { InFlight } from '../common/in-flight.ts';
 import {
   CommitRound,
   type RoundComponents,
@@ -38,7 +39,8 @@ export interface CommitterComponents extends RoundComponents {
 
 export class Committer {
   readonly #components: CommitterComponents;
-  readonly #rounds = new Set<CommitRound>();
+  readonly #rounds = new InFlight<number, CommitRound>();
+  #lastRound = 0;
   #tick: Timer | null = null;
 
   constructor(components: CommitterComponents) {
@@ -53,7 +55,7 @@ export class Committer {
   start(): void {
     this.#components.consensus.onLeadership(({ leader }) => {
       if (leader === 0) return;
-      for (const round of [...this.#rounds]) round.leaderChanged();
+      for (const [, round] of this.#rounds.entries()) round.leaderChanged();
     });
   }
 
@@ -65,10 +67,12 @@ export class Committer {
     const onAbort = (): void => withdraw(new KvError('CLIENT_CLOSED', 'the client has gone'));
     const { clock, metrics } = this.#components;
     const startedMs = clock.monotonicMs();
-    this.#rounds.add(round);
+    this.#lastRound += 1;
+    const number = this.#lastRound;
+    this.#rounds.set(number, round);
     signal.addEventListener('abort', onAbort, { once: true });
     const outcome = promise.then((end) => {
-      this.#rounds.delete(round);
+      this.#rounds.take(number);
       signal.removeEventListener('abort', onAbort);
       const seconds = (clock.monotonicMs() - startedMs) / 1000;
       metrics.commit.seconds.observe(seconds, { verdict: labelOf(end) });
@@ -84,7 +88,7 @@ export class Committer {
     const { clock } = this.#components;
     this.#tick =
       this.#rounds.size === 0 ? null : clock.after(LIMITS.commitTickMs, () => this.#look());
-    for (const round of [...this.#rounds]) round.look(clock.monotonicMs());
+    for (const [, round] of this.#rounds.entries()) round.look(clock.monotonicMs());
   }
 }
 

@@ -25,7 +25,7 @@ type Settle = (action: SettleAction, copyIds: readonly CopyId[]) => Promise<read
 export class Settlements {
   readonly #clock: Clock;
   readonly #settle: Settle;
-  readonly #gathering = new Map<SettleAction, SettleBatch>();
+  #gathering = new Map<SettleAction, SettleBatch>();
   #linger: Timer | null = null;
 
   constructor(clock: Clock, settle: Settle) {
@@ -49,10 +49,11 @@ export class Settlements {
   leave(): void {
     this.#linger?.cancel();
     this.#linger = null;
-    for (const [action, batch] of this.#gathering) {
+    const gathered = this.#gathering;
+    this.#gathering = new Map();
+    for (const [action, batch] of gathered) {
       batch.send((copyIds) => this.#settle(action, copyIds));
     }
-    this.#gathering.clear();
   }
 }
 

@@ -29,7 +29,7 @@ interface Kept {
 export class Settler {
   readonly #components: SettlerComponents;
   /** Decided in this turn of the loop: they are told together. */
-  readonly #kept = new Map<DiskId, Kept[]>();
+  #kept = new Map<DiskId, Kept[]>();
 
   constructor(components: SettlerComponents) {
     this.#components = components;
@@ -61,8 +61,8 @@ export class Settler {
   }
 
   #tellKept(): void {
-    const all = [...this.#kept];
-    this.#kept.clear();
+    const all = this.#kept;
+    this.#kept = new Map();
     for (const [disk, kept] of all) {
       const copyIds = kept.map(({ blobId }) => copyOfWrite(blobId));
       this.#settle(disk, 'finalize', copyIds, (results) => {

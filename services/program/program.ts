@@ -49,11 +49,18 @@ const ONE_COUNT = '--external-memory-accounted-in-global-limit';
 const ONE_SCAVENGER = '--no-parallel-scavenge';
 
 /**
+ * Where many objects of one place in the code have outlived a collection, V8 makes all of them old from the start.
+ * Those of a request die soon, but until the next full collection they keep alive what they point to: nearly all
+ * of each request. Without it a fourth survives, pauses are a third, and a coordinator takes a third less memory.
+ */
+const ALL_BORN_YOUNG = '--no-allocation-site-pretenuring';
+
+/**
  * Runs a program with the arguments and the environment of this process. Exit codes: 0 after a stop in
  * good order, 2 for settings that are refused, 78 for a folder of another node, 1 for everything else.
  */
 export async function runProgram<O extends ProgramOptions>(program: Program<O>): Promise<void> {
-  for (const flag of [ONE_COUNT, ONE_SCAVENGER]) setFlagsFromString(flag);
+  for (const flag of [ONE_COUNT, ONE_SCAVENGER, ALL_BORN_YOUNG]) setFlagsFromString(flag);
   const inputs: Inputs = {
     argv: process.argv.slice(2),
     env: process.env,

@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
+import { InFlight } from '../common/in-flight.ts';
 
 export interface PendingRequestsOptions {
   /** Requests that may wait at once; more are refused as `OVERLOADED`. */
@@ -33,7 +34,7 @@ const ID_LIMIT = 2 ** 32;
 export class PendingRequests<Reply> {
   readonly #clock: Clock;
   readonly #options: PendingRequestsOptions;
-  readonly #waiting = new Map<number, Waiting<Reply>>();
+  readonly #waiting = new InFlight<number, Waiting<Reply>>();
   #lastId = 0;
   #sweep: Timer | null = null;
 
@@ -68,30 +69,23 @@ export class PendingRequests<Reply> {
 
   /** False where nobody waits (any more) for this id: a late or unknown reply. */
   resolve(requestId: number, reply: Reply): boolean {
-    const waiting = this.#take(requestId);
+    const waiting = this.#waiting.take(requestId);
     waiting?.asker.resolve(reply);
     return waiting !== undefined;
   }
 
   reject(requestId: number, error: Error): boolean {
-    const waiting = this.#take(requestId);
+    const waiting = this.#waiting.take(requestId);
     waiting?.asker.reject(error);
     return waiting !== undefined;
   }
 
   /** The stream is gone: everyone who waits is told. */
   failAll(error: Error): void {
-    const all = [...this.#waiting.values()];
-    this.#waiting.clear();
+    const all = this.#waiting.drain();
     this.#sweep?.cancel();
     this.#sweep = null;
     for (const { asker } of all) asker.reject(error);
-  }
-
-  #take(requestId: number): Waiting<Reply> | undefined {
-    const waiting = this.#waiting.get(requestId);
-    this.#waiting.delete(requestId);
-    return waiting;
   }
 
   #freeId(): number {
@@ -112,9 +106,9 @@ export class PendingRequests<Reply> {
 
   #failExpired(): void {
     const nowMs = this.#clock.monotonicMs();
-    for (const [requestId, waiting] of this.#waiting) {
+    for (const [requestId, waiting] of this.#waiting.entries()) {
       if (waiting.deadlineMs > nowMs) continue;
-      this.#waiting.delete(requestId);
+      this.#waiting.take(requestId);
       waiting.asker.reject(new KvError('DEADLINE_EXCEEDED', 'the peer did not answer in time'));
     }
   }

@@ -170,10 +170,8 @@ export const COORDINATOR_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: 'services/coordinator/outcome-waiters.ts',
-        find: 'const waiting = this.#waiting.get(txnId);\n    if (waiting === undefined) return;',
-        replace:
-          'const waiting = this.#waiting.get(txnId) ?? [...this.#waiting.values()][0];\n' +
-          '    if (waiting === undefined) return;',
+        find: 'const waiting = this.#waiting.take(txnId);',
+        replace: 'const waiting = this.#waiting.take(txnId) ?? this.#waiting.entries()[0]?.[1];',
       },
     ],
     tests: [
