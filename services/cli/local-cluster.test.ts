@@ -1,5 +1,5 @@
 /** A local cluster of stand-in processes: real children, pids, logs, ports and signals. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -146,7 +146,8 @@ test('is not ready before its coordinators hear every volume', async () => {
   rmSync(join(folder, 'heard'));
   const done = start({ basePort: await freePort() });
   await until('c2 leads');
-  const looks = (): number => readFileSync(join(folder, 'looks')).length;
+  const path = join(folder, 'looks');
+  const looks = (): number => (existsSync(path) ? readFileSync(path).length : 0);
   const before = looks();
   while (looks() < before + 2) await new Promise((settle) => setTimeout(settle, 10));
   expect(said).not.toContain('is ready');

@@ -107,8 +107,7 @@ export class PendingRequests<Reply> {
   #failExpired(): void {
     const nowMs = this.#clock.monotonicMs();
     for (const [requestId, waiting] of this.#waiting.entries()) {
-      if (waiting.deadlineMs > nowMs) continue;
-      this.#waiting.take(requestId);
+      if (waiting.deadlineMs > nowMs || this.#waiting.take(requestId) === undefined) continue;
       waiting.asker.reject(new KvError('DEADLINE_EXCEEDED', 'the peer did not answer in time'));
     }
   }
