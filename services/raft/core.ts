@@ -221,7 +221,7 @@ function prepareMessages(state: RaftState): void {
     sendHeartbeats(state, leadership);
     sendAppends(state, leadership);
   } else if (state.leader !== NOBODY && forwardedReads.isDue) {
-    const addressed = envelope(state, state.leader, 0);
+    const addressed = envelope(state, state.leader, state.recovering ? 0 : state.term);
     const requestId = forwardedReads.depart();
     state.outbox.send({ kind: 'read-request', ...addressed, requestId });
   }

@@ -17,7 +17,7 @@ import {
   handleSnapshotStaged,
   handleTimeoutNow,
 } from './follower.ts';
-import { appendProposal, handleAppendReply, handleHeartbeatReply, joinRound } from './leader.ts';
+import { appendProposal, handleAppendReply, handleHeartbeatReply, takeRead } from './leader.ts';
 import type {
   Message,
   ProposeForward,
@@ -27,7 +27,7 @@ import type {
 } from './messages.ts';
 import { answerRead, envelope, type RaftState } from './state.ts';
 
-/** Matched by id and boot alone; their term says nothing. */
+/** Matched by id and boot alone: whatever their term, none of them changes the own. */
 type TermFreeMessage = ProposeForward | ProposeRefused | ReadRequest | ReadReply;
 type TermMessage = Exclude<Message, TermFreeMessage>;
 
@@ -166,7 +166,7 @@ function receiveProposal(state: RaftState, message: ProposeForward): void {
 function receiveReadRequest(state: RaftState, message: ReadRequest): void {
   const { from: node, fromBoot: boot, requestId } = message;
   const read = { kind: 'remote', node, boot, requestId } as const;
-  if (state.leadership !== null) joinRound(state, state.leadership, read);
+  if (state.leadership !== null) takeRead(state, state.leadership, { read, term: message.term });
   else answerRead(state, read, logIndex(0));
 }
 

@@ -4,11 +4,11 @@
  * answered for an election timeout. Invariant: within a term its log only grows.
  */
 import { assert } from '../common/assert.ts';
-import { logIndex, NOBODY, type NodeId } from '../common/ids.ts';
+import { logIndex, NOBODY, type NodeId, type Term } from '../common/ids.ts';
 import { becomeFollower } from './election.ts';
 import type { AppendReply, HeartbeatReply } from './messages.ts';
 import { Progress } from './progress.ts';
-import { majority } from './quorum.ts';
+import { couldElectWithout, majority } from './quorum.ts';
 import { type ReadOrigin, ReadRounds } from './read-index.ts';
 import { advanceCommit, confirmReads } from './replication.ts';
 import { answerRead, envelope, type Leadership, type RaftState } from './state.ts';
@@ -81,6 +81,23 @@ export function appendProposal(
 export function joinRound(state: RaftState, leadership: Leadership, origin: ReadOrigin): void {
   assert(state.role === 'leader', 'only a leader confirms reads');
   if (!leadership.rounds.join(origin)) answerRead(state, origin, logIndex(0));
+}
+
+/**
+ * A follower's read, asked for while the follower was in `term`. A request of this term says what the answer to a
+ * heartbeat would: when it left, the sender had not voted in a later term, and neither has this leader. Where no others
+ * could have elected anybody, nobody had by then committed what this leader does not know, so no round is needed.
+ */
+export function takeRead(
+  state: RaftState,
+  leadership: Leadership,
+  { read, term }: { readonly read: ReadOrigin; readonly term: Term },
+): void {
+  const { commit } = state.log;
+  const isConfirmed = term === state.term && !couldElectWithout(2, state.options.voters.length);
+  // Before an entry of the own term is committed, the commit index may be an old one (thesis 6.4).
+  if (isConfirmed && state.log.termAt(commit) === state.term) answerRead(state, read, commit);
+  else joinRound(state, leadership, read);
 }
 
 /** What every answer of a follower says of it. */

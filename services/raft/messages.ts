@@ -8,7 +8,7 @@ import type { Entry, LogPoint, ProposalRefusal } from './types.ts';
 export interface Envelope {
   readonly from: NodeId;
   readonly to: NodeId;
-  /** The sender's term; of the next term in pre-votes; 0 in proposals and read requests. */
+  /** The sender's term; of the next term in pre-votes; 0 in proposals. */
   readonly term: Term;
   /** The sender's boot id. */
   readonly fromBoot: number;
@@ -96,7 +96,10 @@ export interface ProposeRefused extends Envelope {
   readonly reason: ProposalRefusal;
 }
 
-/** One request for all the reads that wait at a follower when it leaves. Thesis 6.4. */
+/**
+ * One request for all the reads that wait at a follower when it leaves. Thesis 6.4. Its term says which leader the
+ * sender knew then; 0: that counts for nothing, as its votes do not count.
+ */
 export interface ReadRequest extends Envelope {
   readonly kind: 'read-request';
   readonly requestId: number;

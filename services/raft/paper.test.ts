@@ -396,7 +396,7 @@ describe('thesis 6.4: reads without log entries', () => {
     probe.receive(append(2, 1, at(0, 0)));
     probe.core.read(7);
     probe.core.read(8);
-    expect(probe.drain()).toMatchObject([{ kind: 'read-request', requestId: 1, to: 2, term: 0 }]);
+    expect(probe.drain()).toMatchObject([{ kind: 'read-request', requestId: 1, to: 2, term: 1 }]);
     probe.receive({ ...from(2, 1), kind: 'read-reply', requestId: 1, index: logIndex(5) });
     expect(reads(probe)).toEqual([
       { readId: 7, index: 5 },

@@ -13,6 +13,10 @@ export function majority(voterCount: number): number {
   return Math.floor(voterCount / 2) + 1;
 }
 
+/** Whether the voters other than these can have elected anybody. */
+export const couldElectWithout = (voters: number, voterCount: number): boolean =>
+  voterCount - voters >= majority(voterCount);
+
 /**
  * The highest value that a majority has reached, one value a voter. Sorts `values` in place: the
  * caller hands over a scratch array, so that the hot path allocates nothing.

@@ -259,6 +259,19 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
     tests: [SCRIPTS, PAPER],
   },
   {
+    id: 'R17c',
+    bugs: ['R17'],
+    title: 'a follower that asks is confirmation enough, however many others there are',
+    patches: [
+      {
+        file: 'services/raft/leader.ts',
+        find: ' && !couldElectWithout(2, state.options.voters.length)',
+        replace: '',
+      },
+    ],
+    tests: [SCRIPTS],
+  },
+  {
     id: 'R18',
     bugs: ['R18'],
     title: 'reads are confirmed before an entry of the own term is committed',
@@ -270,6 +283,19 @@ export const REPLICATION_MUTANTS: readonly Mutant[] = [
       },
     ],
     tests: [SCRIPTS, PAPER],
+  },
+  {
+    id: 'R18b',
+    bugs: ['R18'],
+    title: 'a new leader answers a follower before an entry of its own is committed',
+    patches: [
+      {
+        file: 'services/raft/leader.ts',
+        find: 'isConfirmed && state.log.termAt(commit) === state.term',
+        replace: 'isConfirmed',
+      },
+    ],
+    tests: [SCRIPTS],
   },
   {
     id: 'R19a',
