@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
+import { collectGarbage } from '../testing/collect-garbage.ts';
 import { underEither } from './abort.ts';
 
 const never = new AbortController().signal;
@@ -36,8 +35,6 @@ describe('underEither', () => {
   });
 
   test('is forgotten with work that never ends, once nobody holds either signal', async () => {
-    setFlagsFromString('--expose-gc');
-    const collectGarbage = runInNewContext('gc') as () => void;
     const begin = (): WeakRef<object> => {
       const held = { bytes: 'of a process that was killed' };
       void underEither(new AbortController().signal, new AbortController().signal, (signal) => {

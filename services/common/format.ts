@@ -2,7 +2,7 @@
 import { KvError } from './errors.ts';
 
 /**
- * A format that this build does not know is no damage: the rows stay as they are for the build that does.
+ * A format that this build does not know is no damage: what is stored stays as it is, for the build that does.
  * @throws KvError `DISK_FAILED` where it is newer than `newest`, `CORRUPT` where there never was one.
  */
 export function checkFormat(what: string, version: number, newest: number): void {

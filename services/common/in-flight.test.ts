@@ -1,19 +1,12 @@
-import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { getHeapSpaceStatistics } from 'node:v8';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { collectYoung } from '../testing/collect-garbage.ts';
 import { InFlight } from './in-flight.ts';
 import { KIB, MIB } from './units.ts';
 
 const oldBytes = (): number =>
   getHeapSpaceStatistics().find((space) => space.space_name === 'old_space')?.space_used_size ?? 0;
-
-/** Collects young objects alone. */
-function youngCollector(): () => void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as (options: { type: 'minor' }) => void;
-  return () => collect({ type: 'minor' });
-}
 
 describe('what is under way', () => {
   test('is found as in a Map, oldest first, whatever comes and goes', () => {
@@ -67,10 +60,9 @@ describe('what is under way', () => {
   });
 
   test('does not make old what has ended, as a Map does', () => {
-    const collect = youngCollector();
     const inFlight = new InFlight<number, number[]>();
     inFlight.set(-1, []);
-    for (let i = 0; i < 3; i += 1) collect();
+    for (let i = 0; i < 3; i += 1) collectYoung();
     // Its table is old now.
     const before = oldBytes();
     for (let i = 0; i < 40_000; i += 1) {
@@ -79,7 +71,7 @@ describe('what is under way', () => {
         Array.from({ length: KIB / 8 }, () => i),
       );
       inFlight.take(i - 10);
-      if (i % 500 === 0) collect();
+      if (i % 500 === 0) collectYoung();
     }
     // In a Map 20 MiB.
     expect(oldBytes() - before).toBeLessThan(4 * MIB);

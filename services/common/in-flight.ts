@@ -1,3 +1,7 @@
+interface Cell<V> {
+  value: V | undefined;
+}
+
 /**
  * What is under way, by key: a map for entries that come and go thousands of times a second.
  *
@@ -6,10 +10,6 @@
  * whatever old objects point to for alive; so once one obsolete table is old, everything that was ever in the map
  * is copied and made old too, until the next full collection. Here tables hold cells only, which let go.
  */
-interface Cell<V> {
-  value: V | undefined;
-}
-
 export class InFlight<K, V> {
   readonly #cells = new Map<K, Cell<V>>();
 
@@ -50,9 +50,9 @@ export class InFlight<K, V> {
 
   /** Takes all out, oldest first. */
   drain(): readonly V[] {
-    const values = this.entries().map(([, value]) => value);
-    for (const cell of this.#cells.values()) cell.value = undefined;
-    this.#cells.clear();
-    return values;
+    return this.entries().map(([key, value]) => {
+      this.take(key);
+      return value;
+    });
   }
 }

@@ -25,6 +25,7 @@ type Settle = (action: SettleAction, copyIds: readonly CopyId[]) => Promise<read
 export class Settlements {
   readonly #clock: Clock;
   readonly #settle: Settle;
+  /** A new map each time, for what `InFlight` says of old ones. */
   #gathering = new Map<SettleAction, SettleBatch>();
   #linger: Timer | null = null;
 

@@ -28,7 +28,7 @@ interface Kept {
 
 export class Settler {
   readonly #components: SettlerComponents;
-  /** Decided in this turn of the loop: they are told together. */
+  /** Decided in this turn of the loop: they are told together. A new map each time, for what `InFlight` says of old ones. */
   #kept = new Map<DiskId, Kept[]>();
 
   constructor(components: SettlerComponents) {

@@ -1,17 +1,13 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import { utf8 } from '../common/bytes.ts';
 import { digestOf } from '../common/digest.ts';
 import { KvError } from '../common/errors.ts';
 import { birthOf, blobId, logIndex, NOBODY, nodeId, session, txnId } from '../common/ids.ts';
 import { KIB, MIB, MINUTE_MS } from '../common/units.ts';
+import { collectGarbage } from '../testing/collect-garbage.ts';
 import { CoordinatorWorld, type End, HandBody, patterned } from '../testing/coordinator-world.ts';
 import type { MutationResult } from './gateway.ts';
 import { LIMITS } from './limits.ts';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 const small = utf8('a small value');
 const bytes = patterned;

@@ -51,7 +51,7 @@ const ONE_SCAVENGER = '--no-parallel-scavenge';
 /**
  * Where many objects of one place in the code have outlived a collection, V8 makes all of them old from the start.
  * Those of a request die soon, but until the next full collection they keep alive what they point to: nearly all
- * of each request. Without it a fourth survives, pauses are a third, and a coordinator takes a third less memory.
+ * of each request (docs/adr/0020-requests-die-young.md).
  */
 const ALL_BORN_YOUNG = '--no-allocation-site-pretenuring';
 

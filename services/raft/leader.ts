@@ -10,7 +10,7 @@ import type { AppendReply, HeartbeatReply } from './messages.ts';
 import { Progress } from './progress.ts';
 import { couldElectWithout, majority } from './quorum.ts';
 import { type ReadOrigin, ReadRounds } from './read-index.ts';
-import { advanceCommit, confirmReads } from './replication.ts';
+import { advanceCommit, confirmReads, isCommitCurrent } from './replication.ts';
 import { answerRead, envelope, type Leadership, type RaftState } from './state.ts';
 import { continueTransfer, tickTransfer } from './transfer.ts';
 import type { Entry, LogPoint, ProposalRefusal } from './types.ts';
@@ -93,10 +93,8 @@ export function takeRead(
   leadership: Leadership,
   { read, term }: { readonly read: ReadOrigin; readonly term: Term },
 ): void {
-  const { commit } = state.log;
   const isConfirmed = term === state.term && !couldElectWithout(2, state.options.voters.length);
-  // Before an entry of the own term is committed, the commit index may be an old one (thesis 6.4).
-  if (isConfirmed && state.log.termAt(commit) === state.term) answerRead(state, read, commit);
+  if (isConfirmed && isCommitCurrent(state)) answerRead(state, read, state.log.commit);
   else joinRound(state, leadership, read);
 }
 

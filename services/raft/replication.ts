@@ -23,11 +23,13 @@ export function advanceCommit(state: RaftState, leadership: Leadership): boolean
   return state.log.commitTo(reached);
 }
 
+/** Before an entry of the own term is committed, the commit index may be an old one (thesis 6.4). */
+export const isCommitCurrent = ({ log, term }: RaftState): boolean =>
+  log.termAt(log.commit) === term;
+
 /** Closes the open round of reads: from now on its heartbeats leave, and later reads wait. */
 export function closeReadRound(state: RaftState, leadership: Leadership): void {
-  if (!leadership.rounds.isDue) return;
-  // Before an entry of the own term is committed, the commit index may be an old one (thesis 6.4).
-  if (state.log.termAt(state.log.commit) !== state.term) return;
+  if (!leadership.rounds.isDue || !isCommitCurrent(state)) return;
   leadership.rounds.close(state.log.commit);
   leadership.heartbeatDue = true;
   confirmReads(state, leadership);
