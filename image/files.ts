@@ -19,7 +19,12 @@ const ROOT = join(import.meta.dirname, '..');
 const HOME = '/minikv';
 const PROGRAMS = '/usr/local/bin';
 /** Packages with native code, which find their files beside them: every other one is in the programs. */
-export const NATIVE_PACKAGES = ['@c4312/blake3-native', 'blake3', 'classic-level'];
+export const NATIVE_PACKAGES = [
+  '@c4312/blake3-native',
+  '@node-rs/crc32',
+  'blake3',
+  'classic-level',
+];
 /** What no program reads when it runs. */
 const UNREAD = /\.(d\.[cm]?ts|map)$/;
 /** Native code for other machines: packages bring it for all at once, in folders of this name. */

@@ -53,10 +53,16 @@ export function copyOf(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
+/** For who fills them at once, and gives on only what was filled: large ones hold whatever was there before. */
+export function unfilled(length: number): Uint8Array {
+  if (length <= SMALL_BYTES_MAX) return new Uint8Array(length);
+  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+}
+
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   let total = 0;
   for (const part of parts) total += part.length;
-  const out = new Uint8Array(total);
+  const out = unfilled(total);
   let at = 0;
   for (const part of parts) {
     out.set(part, at);

@@ -2,7 +2,7 @@
  * The token of a redirect: a volume hands out one copy to whoever brings it, for at most a minute.
  * HMAC-SHA-256 by the cluster's replicated key over copy, disk and expiry.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { CopyId, DiskId } from './ids.ts';
 
 export const TOKEN_LIFE_MS = 30_000;
@@ -31,8 +31,18 @@ export function checkRedirect(
   return timingSafeEqual(given, expected) && nowMs <= grant.expiresMs;
 }
 
+/** A cluster has one key, which OpenSSL takes long to take in. */
+let prepared: { readonly keyHex: string; readonly key: KeyObject } | null = null;
+
+function keyOf(keyHex: string): KeyObject {
+  if (prepared?.keyHex !== keyHex) {
+    prepared = { keyHex, key: createSecretKey(keyHex, 'hex') };
+  }
+  return prepared.key;
+}
+
 function mac(keyHex: string, grant: RedirectGrant): Buffer {
-  return createHmac('sha256', Buffer.from(keyHex, 'hex'))
+  return createHmac('sha256', keyOf(keyHex))
     .update(`v1\n${grant.copyId}\n${grant.disk}\n${grant.expiresMs}`)
     .digest();
 }

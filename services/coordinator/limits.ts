@@ -22,10 +22,10 @@ export const LIMITS = {
   reproposeMs: 500,
   /** How long an outcome is still awaited after the client was told that it is unknown. */
   lateOutcomeMs: 2 * MINUTE_MS,
-  /** Data of one fetch. */
-  pieceBytes: MIB,
+  /** Data of one fetch: as a chunk is stored, so that it is one record of the volume and has its CRC. */
+  pieceBytes: 256 * KIB,
   /** Fetches of one read that run at once. */
-  piecesAheadMax: 4,
+  piecesAheadMax: 8,
   /** Body and fetched bytes held for requests of each kind; more requests are refused. */
   writeBytesMax: 256 * MIB,
   readBytesMax: 256 * MIB,

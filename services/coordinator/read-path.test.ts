@@ -184,7 +184,7 @@ describe('a large value', () => {
     const world = await holding(patterned(12 * MIB));
     const opened = await world.done(world.open('k'));
     await world.settle();
-    expect(fetches(world)).toBeLessThanOrEqual(5);
+    expect(fetches(world)).toBeLessThanOrEqual(9);
     const iterator = opened.body[Symbol.asyncIterator]();
     await iterator.return?.();
   });

@@ -4,7 +4,7 @@
  * blob never changes under its id.
  */
 import type { Clock } from '../common/clock.ts';
-import { digestOf, digestStream } from '../common/digest.ts';
+import { digestOf } from '../common/digest.ts';
 import { KvError } from '../common/errors.ts';
 import { birthOf, type LogIndex, type TxnId } from '../common/ids.ts';
 import { signRedirect, TOKEN_LIFE_MS } from '../common/redirect-token.ts';
@@ -22,6 +22,7 @@ import type {
   TxnAnswer,
 } from './gateway.ts';
 import { LIMITS } from './limits.ts';
+import { PieceReader } from './piece-reader.ts';
 
 export interface ReadComponents extends CopyReaderComponents {
   readonly clock: Clock;
@@ -134,13 +135,16 @@ export class ReadPath {
       this.#components.metrics.bytesRead.add(part.length);
       return { found, body: once(part), whole: part };
     }
-    const copies = readCopies();
-    const pieces = this.#pieces(copies, wanted);
-    // Before the caller has begun to answer, a read may still start over or fail cleanly.
-    const first = await pieces.next();
-    const all = after(first, pieces);
-    const body = range === null ? withDigest(all, found, copies) : all;
-    return { found, body, whole: null };
+    const { metrics } = this.#components;
+    const pieces = new PieceReader({ copies: readCopies(), budget: this.#budget, metrics }, wanted);
+    try {
+      // Before the caller has begun to answer, a read may still start over or fail cleanly.
+      const first = await pieces.next();
+      return { found, body: pieces.from(first, range === null ? record : null), whole: null };
+    } catch (error) {
+      pieces.close();
+      throw error;
+    }
   }
 
   /** A value of one piece, digest-checked: from the cache, or from a copy and into the cache. */
@@ -160,31 +164,6 @@ export class ReadPath {
       giveBack();
     }
   }
-
-  /** Pieces in order, a few fetched ahead; the memory of them is claimed while the reader lives. */
-  async *#pieces(copies: CopyReader, { offset, length }: ByteRange): AsyncGenerator<Uint8Array> {
-    const giveBack = this.#budget.take(LIMITS.piecesAheadMax * LIMITS.pieceBytes);
-    const end = offset + length;
-    const ahead: Promise<Uint8Array>[] = [];
-    let next = offset;
-    try {
-      while (next < end || ahead.length > 0) {
-        while (next < end && ahead.length < LIMITS.piecesAheadMax) {
-          const piece = copies.read(next, Math.min(LIMITS.pieceBytes, end - next));
-          // A piece that fails while an earlier one is awaited is reported when its turn comes.
-          piece.catch(() => undefined);
-          ahead.push(piece);
-          next += LIMITS.pieceBytes;
-        }
-        const data = await ahead.shift();
-        if (data === undefined) return;
-        this.#components.metrics.bytesRead.add(data.length);
-        yield data;
-      }
-    } finally {
-      giveBack();
-    }
-  }
 }
 
 /** @throws KvError `INVALID_RANGE`. */
@@ -197,46 +176,4 @@ function checkRange(range: ByteRange | null, size: number): ByteRange {
 
 async function* once(data: Uint8Array): AsyncGenerator<Uint8Array> {
   yield await Promise.resolve(data);
-}
-
-async function* after(
-  first: IteratorResult<Uint8Array>,
-  rest: AsyncGenerator<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  try {
-    if (first.done === true) return;
-    yield first.value;
-    yield* rest;
-  } finally {
-    await rest.return(undefined);
-  }
-}
-
-/**
- * Holds each piece back until the next one is there, so that the last one is given out only after
- * the digest of the whole was found right.
- */
-async function* withDigest(
-  pieces: AsyncGenerator<Uint8Array>,
-  { record }: Found,
-  copies: CopyReader,
-): AsyncGenerator<Uint8Array> {
-  const hash = digestStream();
-  let held: Uint8Array | null = null;
-  try {
-    for await (const piece of pieces) {
-      if (held !== null) yield held;
-      hash.update(piece);
-      held = piece;
-    }
-    if (hash.finish() !== record.digest) {
-      copies.blame();
-      throw new KvError('DATA_LOSS', 'the bytes read do not have the digest of the value', {
-        detail: { blobId: record.blobId },
-      });
-    }
-  } finally {
-    hash.discard();
-  }
-  if (held !== null) yield held;
 }

@@ -14,6 +14,7 @@ import {
   statfs,
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { unfilled } from '../common/bytes.ts';
 import { type ErrorCode, KvError } from '../common/errors.ts';
 import type { Disk, DiskFile, DiskLock, DiskSpace, OpenMode } from './disk.ts';
 import { lockFile } from './process-lock.ts';
@@ -113,7 +114,7 @@ class NodeFile implements DiskFile {
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
-    const target = new Uint8Array(length);
+    const target = unfilled(length);
     const filled = await this.readInto(offset, target);
     return filled === length ? target : target.subarray(0, filled);
   }

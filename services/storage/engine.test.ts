@@ -15,6 +15,7 @@ describe('a copy', () => {
     const engine = await rig.open();
     const value = await rig.whole(engine, 1000);
     expect(await engine.info(value.id)).toMatchObject({ state: 'staged', owner: value.end.owner });
+    expect(engine.sizeOf(value.id)).toBe(1000);
     expect(await engine.finalize(value.id)).toBe('ok');
     expect(await engine.finalize(value.id)).toBe('ok');
     expect(await engine.info(value.id)).toMatchObject({
@@ -33,6 +34,7 @@ describe('a copy', () => {
     expect(await engine.finalize(value.id)).toBe('not-found');
     expect(await engine.read(value.id, 0, 10)).toEqual({ kind: 'absent' });
     expect(await engine.info(value.id)).toMatchObject({ state: 'dropped' });
+    expect(engine.sizeOf(value.id)).toBeNull();
     expect(engine.usage()).toMatchObject({ copies: 0, liveBytes: 0 });
     await engine.close();
   });
@@ -327,6 +329,7 @@ describe('the journal', () => {
     ]);
     await engine.finalize(value.id);
     expect(await engine.info(value.id)).toMatchObject({ state: 'committed', sound: false });
+    expect(engine.sizeOf(value.id)).toBeNull();
     const unreadable = await rig.whole(engine, 6_000);
     const bytes = Buffer.from(await rig.bytesOf(file ?? ''));
     rig.disk.flipBit(file ?? '', bytes.indexOf(Buffer.from(unreadable.end.owner)) + 1);
@@ -432,6 +435,7 @@ describe('open copies', () => {
     await engine.compactOnce();
     expect(await engine.info(idle.id)).toMatchObject({ state: 'dropped' });
     expect(await engine.info(left.id)).toMatchObject({ state: 'open', sizeBytes: 100 });
+    expect(engine.sizeOf(left.id)).toBeNull();
     await engine.close();
     engine = await rig.open();
     expect(await engine.info(left.id)).toMatchObject({ state: 'dropped' });

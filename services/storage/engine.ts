@@ -9,7 +9,7 @@ import { failpoint } from '../common/failpoint.ts';
 import type { CopyId } from '../common/ids.ts';
 import type { DiskLock } from '../disk/disk.ts';
 import { ASIDE_SUFFIX } from '../disk/publish.ts';
-import { STAGED } from './copy-state.ts';
+import { DROPPED, STAGED } from './copy-state.ts';
 import { DamageLog } from './damage.ts';
 import { STATES } from './index/entry.ts';
 import {
@@ -171,6 +171,14 @@ class SegmentEngine implements StorageEngine {
   async read(copyId: CopyId, offset: number, length: number): Promise<ReadResult> {
     this.#refuseIfEnded();
     return this.#parts.reader.read(copyId, offset, length);
+  }
+
+  sizeOf(copyId: CopyId): number | null {
+    this.#refuseIfEnded();
+    const { catalog } = this.#parts;
+    const copy = catalog.copy(copyId);
+    if (copy === undefined || copy.state === DROPPED || copy.unsound) return null;
+    return catalog.sizeOf(copyId, copy);
   }
 
   async info(copyId: CopyId): Promise<CopyInfo | undefined> {

@@ -145,6 +145,8 @@ export interface StorageEngine {
   dropIfOpen(copyId: CopyId): Promise<void>;
   /** At most 1 MiB of a staged or committed copy from `offset`, every touched record's CRC checked. */
   read(copyId: CopyId, offset: number, length: number): Promise<ReadResult>;
+  /** Bytes of a staged or committed copy, from memory alone; null where it is absent or known to be damaged. */
+  sizeOf(copyId: CopyId): number | null;
   /** undefined: never heard of it (bloom filter and index agree). Reads owner and txn from disk. */
   info(copyId: CopyId): Promise<CopyInfo | undefined>;
   /**

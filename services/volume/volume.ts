@@ -314,11 +314,7 @@ export class Volume {
         const key = this.#running?.registration.redirectKey ?? '';
         return key === '' ? null : key;
       },
-      size: async (copy) => {
-        const info = await running().engine.info(copy);
-        const isReadable = info?.state === 'staged' || info?.state === 'committed';
-        return info !== undefined && isReadable && info.sound ? info.sizeBytes : null;
-      },
+      size: (copy) => running().engine.sizeOf(copy),
       read: (copy, offset, length) => running().engine.read(copy, offset, length),
     };
   }

@@ -186,22 +186,9 @@ async function stream(
   headers.push('Content-Length', String(head.length));
   if (context.draining) headers.push('Connection', 'close');
   const { clock } = context.components;
-  const pieces = announced(body, () => res.writeHead(head.status, headers));
-  const sentBytes = await sendPieces(res, pieces, { clock, stallMs: context.limits.sendStallMs });
+  const begin = (): void => void res.writeHead(head.status, headers);
+  const limits = { clock, stallMs: context.limits.sendStallMs };
+  const sentBytes = await sendPieces(res, body, { begin, ...limits });
   if (sentBytes === head.length) res.end();
   else throw new KvError('DATA_LOSS', 'the value ended early; the connection is broken off');
-}
-
-/** Calls `announce` once, when the first piece is there. */
-async function* announced(
-  body: AsyncIterable<Uint8Array>,
-  announce: () => void,
-): AsyncGenerator<Uint8Array> {
-  let first = true;
-  for await (const piece of body) {
-    if (first) announce();
-    first = false;
-    yield piece;
-  }
-  if (first) announce();
 }

@@ -9,12 +9,13 @@ import type { Clock } from '../../common/clock.ts';
 import { KvError } from '../../common/errors.ts';
 import { type CopyId, copyId, diskId, isHex32, isHex64 } from '../../common/ids.ts';
 import { checkRedirect } from '../../common/redirect-token.ts';
-import { MIB, MINUTE_MS } from '../../common/units.ts';
+import { KIB, MINUTE_MS } from '../../common/units.ts';
 import { type Exchange, reply } from './reply.ts';
 import type { VolumeHttpPort } from './volume-http-port.ts';
 
 const PARAMETERS = ['disk', 'expires', 'token'];
-const PIECE_BYTES = MIB;
+/** As chunks are stored: each is one record, read in one go. */
+const PIECE_BYTES = 256 * KIB;
 const SEND_STALL_MS = 2 * MINUTE_MS;
 
 export interface BlobParts {
@@ -29,7 +30,7 @@ export async function sendBlob(
 ): Promise<void> {
   const { req, res, requestId } = exchange;
   const id = authorized(parts, asked.id, asked.query);
-  const size = await parts.port.size(id);
+  const size = parts.port.size(id);
   if (size === null) throw staleRedirect();
   const headers = ['Content-Type', 'application/octet-stream', 'Accept-Ranges', 'bytes'];
   headers.push('X-Content-Type-Options', 'nosniff', 'Cache-Control', 'no-store');
@@ -50,9 +51,10 @@ export async function sendBlob(
     reply(exchange, { status, headers }, first);
     return;
   }
-  res.writeHead(status, [...headers, ...tail, 'Content-Length', String(length)]);
+  const all = [...headers, ...tail, 'Content-Length', String(length)];
+  const begin = (): void => void res.writeHead(status, all);
   const pieces = piecesFrom(parts.port, id, { first, offset, length });
-  await sendPieces(res, pieces, { clock: parts.clock, stallMs: SEND_STALL_MS });
+  await sendPieces(res, pieces, { clock: parts.clock, stallMs: SEND_STALL_MS, begin });
   res.end();
 }
 
@@ -84,16 +86,22 @@ interface Span {
   readonly length: number;
 }
 
+/** While a piece is being sent the next one is read. */
 async function* piecesFrom(
   port: VolumeHttpPort,
   id: CopyId,
   span: Span,
 ): AsyncGenerator<Uint8Array> {
-  yield span.first;
+  let piece = span.first;
   const end = span.offset + span.length;
-  for (let at = span.offset + span.first.length; at < end; at += PIECE_BYTES) {
-    yield await readPiece(port, id, at, Math.min(PIECE_BYTES, end - at));
+  for (let at = span.offset + piece.length; at < end; at += piece.length) {
+    const next = readPiece(port, id, at, Math.min(PIECE_BYTES, end - at));
+    // One that fails meanwhile is reported when its turn comes.
+    next.catch(() => undefined);
+    yield piece;
+    piece = await next;
   }
+  yield piece;
 }
 
 /** Exactly `length` bytes. @throws KvError `STALE_REDIRECT` for a copy that is absent or cannot be read. */

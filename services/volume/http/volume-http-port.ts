@@ -14,7 +14,7 @@ export interface VolumeHttpPort {
   /** Key that signs redirects, as hex; null before a coordinator has told it. */
   redirectKey(): string | null;
   /** Bytes of a copy that can be read; null for one that is absent, open, dropped or unsound. */
-  size(copyId: CopyId): Promise<number | null>;
+  size(copyId: CopyId): number | null;
   /** At most 1 MiB of a copy; see `StorageEngine.read`. */
   read(copyId: CopyId, offset: number, length: number): Promise<ReadResult>;
 }

@@ -42,7 +42,7 @@ class FakeVolume implements VolumeHttpPort {
   readiness = () => ({ ready: this.isReady, reason: this.isReady ? null : 'recovering' });
   disk = () => DISK;
   redirectKey = () => this.key;
-  size = async (id: CopyId) => this.copies.get(id)?.length ?? null;
+  size = (id: CopyId) => this.copies.get(id)?.length ?? null;
 
   async read(id: CopyId, offset: number, length: number): Promise<ReadResult> {
     if (this.bad !== null && offset >= this.bad.from) return this.bad.result;
