@@ -71,6 +71,19 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   return out;
 }
 
+/** The number at `at`, of which 8 bytes must be there. @throws KvError `CORRUPT` when it exceeds 2^53-1. */
+export function u64At(bytes: Uint8Array, at: number): number {
+  const high = u32At(bytes, at + 4);
+  if (high > 0x1fffff) throw new KvError('CORRUPT', 'a 64-bit field exceeds 2^53-1');
+  return high * 2 ** 32 + u32At(bytes, at);
+}
+
+/** The number at `at`, of which 4 bytes must be there. */
+export function u32At(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16);
+  return (low | ((bytes[at + 3] ?? 0) << 24)) >>> 0;
+}
+
 const viewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
@@ -211,14 +224,11 @@ export class ByteReader {
   }
 
   u32(): number {
-    return this.#view.readUInt32LE(this.#take(4));
+    return u32At(this.#bytes, this.#take(4));
   }
 
   u64(): number {
-    const at = this.#take(8);
-    const high = this.#view.readUInt32LE(at + 4);
-    if (high > 0x1fffff) throw new KvError('CORRUPT', 'a 64-bit field exceeds 2^53-1');
-    return high * 2 ** 32 + this.#view.readUInt32LE(at);
+    return u64At(this.#bytes, this.#take(8));
   }
 
   /** `count` bytes as a view of the input. */

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { crc32 as zlibCrc32 } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import { crc32 } from './checksum.ts';
+import { crc32c } from './crc32c.ts';
 
 const run = promisify(execFile);
 
@@ -38,17 +39,21 @@ const WITHOUT_PACKAGE = `
       return next(specifier, context);
     },
   });
-  const { crc32 } = await import(process.argv[1]);
-  const crcs = process.argv.slice(3).map((size) => {
+  const [crc32File, crc32cFile, seed, ...sizes] = process.argv.slice(1);
+  const { crc32 } = await import(crc32File);
+  const { crc32c } = await import(crc32cFile);
+  const crcs = sizes.map((size) => {
     const bytes = Uint8Array.from({ length: Number(size) }, (_, at) => (at * 7) & 0xff);
-    return [crc32(bytes), crc32(bytes, Number(process.argv[2]))];
+    return [crc32(bytes), crc32(bytes, Number(seed)), crc32c(bytes)];
   });
   console.log(JSON.stringify(crcs));
 `;
 
-test('CRC-32 is the same without the native package', async () => {
-  const file = join(import.meta.dirname, 'checksum.ts');
-  const args = ['--input-type=module', '-e', WITHOUT_PACKAGE, file, String(SEED)];
+test('CRC-32 and CRC-32C are the same without the native package', async () => {
+  const files = ['checksum.ts', 'crc32c.ts'].map((file) => join(import.meta.dirname, file));
+  const args = ['--input-type=module', '-e', WITHOUT_PACKAGE, ...files, String(SEED)];
   const { stdout } = await run(process.execPath, [...args, ...SIZES.map(String)]);
-  expect(JSON.parse(stdout)).toEqual(expected);
+  expect(JSON.parse(stdout)).toEqual(
+    SIZES.map((size, at) => [...(expected[at] ?? []), crc32c(patterned(size))]),
+  );
 });

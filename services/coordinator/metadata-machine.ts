@@ -9,6 +9,7 @@ import { asError, KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
 import { type CopyId, type DiskId, type LogIndex, type TxnId } from '../common/ids.ts';
 import { Semaphore } from '../common/semaphore.ts';
+import { SECOND_MS } from '../common/units.ts';
 import type { SnapshotSource, StateMachine } from '../consensus/state-machine.ts';
 import type { Disk } from '../disk/disk.ts';
 import { MetadataState } from '../metadata/apply.ts';
@@ -51,8 +52,12 @@ const DIGEST_EVERY = 1024;
 /** Listings at once, and those that wait: each reads all shards. */
 const LISTINGS_MAX = 2;
 const LISTINGS_WAITING_MAX = 256;
-/** Between the pages in which the keys of all rows are read: about a tenth of a core, so that a start is not in its way. */
-const LEARN_PAUSE_MS = 10;
+/** When what a start can do without begins: once others that start beside it have the cores no more. */
+const WARM_UP_AFTER_MS = 2 * SECOND_MS;
+/** Between its parts: it takes about a tenth of a core. */
+const WARM_UP_PAUSE_MS = 10;
+/** Outcomes that are taken up before a pause: some milliseconds of the loop. */
+const OUTCOMES_SLICE = 2048;
 
 export interface MetadataParts {
   readonly disk: Disk;
@@ -94,6 +99,7 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
   #content: Content;
   #applied: LogPoint;
   #isFailed = false;
+  #isClosed = false;
 
   private constructor(parts: MetadataParts, folder: MetadataFolder, opened: OpenedContent) {
     this.#parts = parts;
@@ -317,6 +323,7 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
 
   /** Flushes what may be flushed and closes. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const { flusher, store } = this.#content;
     await flusher.flush();
     await flusher.stop();
@@ -337,8 +344,21 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
       },
       meta,
     );
-    void store.learnKeys(() => sleep(this.#parts.clock, LEARN_PAUSE_MS));
+    void this.#warmUp(store, state);
     return { store, state, flusher };
+  }
+
+  /** What a start can do without, before somebody has to wait for it. */
+  async #warmUp(store: LevelMetadataStore, state: MetadataState): Promise<void> {
+    const { clock } = this.#parts;
+    const pause = (): Promise<void> => sleep(clock, WARM_UP_PAUSE_MS);
+    await sleep(clock, WARM_UP_AFTER_MS);
+    try {
+      while (!this.#isClosed && !state.takeStoredOutcomes(OUTCOMES_SLICE)) await pause();
+    } catch (thrown) {
+      this.#fail(asError(thrown));
+    }
+    if (!this.#isClosed) await store.learnKeys(pause);
   }
 
   /** A view of exactly the rows of the newest flush. */

@@ -98,10 +98,5 @@ export async function loadState(
   } finally {
     await view.close();
   }
-  return MetadataState.load(store, both(outcomes, rows), meta.digest);
-}
-
-function* both<T>(first: Iterable<T>, second: Iterable<T>): Generator<T> {
-  yield* first;
-  yield* second;
+  return MetadataState.load(store, { rows, outcomes }, meta.digest);
 }

@@ -33,9 +33,10 @@ export interface BadTable {
 /** The first table file that does not verify, or null. One that goes meanwhile is left out. */
 export async function findBadTable(disk: Disk, folder: string): Promise<BadTable | null> {
   if (!(await disk.exists(folder))) return null;
+  const contents = new Contents(disk);
   for (const file of await disk.list(folder)) {
     if (!TABLE_NAME.test(file)) continue;
-    const bytes = await contentOf(disk, join(folder, file));
+    const bytes = await contents.of(join(folder, file));
     const why = bytes === null ? null : faultOf(bytes);
     if (why !== null) return { file, why };
   }
@@ -160,18 +161,30 @@ class Cursor {
   }
 }
 
-/** null: the file is gone, because LevelDB has compacted it away. */
-async function contentOf(disk: Disk, path: string): Promise<Uint8Array | null> {
-  try {
-    const file = await disk.open(path, 'read');
+/** Reads files one after the other into the same memory: that of a new buffer costs as much as the reading. */
+class Contents {
+  readonly #disk: Disk;
+  #buffer = new Uint8Array(0);
+
+  constructor(disk: Disk) {
+    this.#disk = disk;
+  }
+
+  /** Valid until the next call. null: the file is gone, because LevelDB has compacted it away. */
+  async of(path: string): Promise<Uint8Array | null> {
     try {
-      return await file.read(0, await file.size());
-    } finally {
-      await file.close();
+      const file = await this.#disk.open(path, 'read');
+      try {
+        const size = await file.size();
+        if (size > this.#buffer.length) this.#buffer = new Uint8Array(size);
+        return this.#buffer.subarray(0, await file.readInto(0, this.#buffer.subarray(0, size)));
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (error instanceof KvError && error.code === 'NOT_FOUND') return null;
+      throw error;
     }
-  } catch (error) {
-    if (error instanceof KvError && error.code === 'NOT_FOUND') return null;
-    throw error;
   }
 }
 

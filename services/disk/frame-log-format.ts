@@ -3,7 +3,7 @@
  * The salt of a segment seeds the CRC of its frames: bytes of another segment, or bytes that a client
  * chose, do not pass for a frame here.
  */
-import { allocate, ByteReader, ByteWriter } from '../common/bytes.ts';
+import { allocate, ByteReader, ByteWriter, u64At } from '../common/bytes.ts';
 import { crc32 } from '../common/checksum.ts';
 import { checkFormat } from '../common/format.ts';
 import { FRAME_HEADER_BYTES, readFrame, sealFrame } from './frame.ts';
@@ -106,8 +106,7 @@ export function decodeFrame(
   const read = readFrame(bytes, at, { bodyBytesMax, seed: rules.salt });
   if (read.kind === 'end') return 'end';
   if (read.kind !== 'frame' || read.body.length < FRAME_PREFIX_BYTES) return null;
-  const reader = new ByteReader(read.body);
-  const sequence = reader.u64();
-  const syncedTo = reader.u64();
-  return { sequence, syncedTo, payload: reader.raw(reader.remaining), next: read.next };
+  const { body, next } = read;
+  const payload = body.subarray(FRAME_PREFIX_BYTES);
+  return { sequence: u64At(body, 0), syncedTo: u64At(body, 8), payload, next };
 }

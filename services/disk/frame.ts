@@ -3,6 +3,7 @@
  * place and never throws: whether a bad frame is a harmless unsynced tail or decay is for the caller
  * to judge, who knows what was durable.
  */
+import { u32At } from '../common/bytes.ts';
 import { crc32 } from '../common/checksum.ts';
 
 /** CRC-32 (4) and body length (4). */
@@ -29,11 +30,11 @@ export function readFrame(bytes: Uint8Array, at: number, rules: FrameRules): Fra
   if (at === bytes.length) return { kind: 'end' };
   const bodyAt = at + FRAME_HEADER_BYTES;
   if (bodyAt > bytes.length) return { kind: 'torn' };
-  const bodyBytes = readU32(bytes, at + 4);
+  const bodyBytes = u32At(bytes, at + 4);
   if (bodyBytes > rules.bodyBytesMax) return { kind: 'corrupt' };
   const next = bodyAt + bodyBytes;
   if (next > bytes.length) return { kind: 'torn' };
-  if (crc32(bytes.subarray(at + 4, next), rules.seed) !== readU32(bytes, at)) {
+  if (crc32(bytes.subarray(at + 4, next), rules.seed) !== u32At(bytes, at)) {
     return { kind: 'corrupt' };
   }
   return { kind: 'frame', body: bytes.subarray(bodyAt, next), next };
@@ -47,11 +48,6 @@ export function sealFrame(bytes: Uint8Array, at: number, bodyBytes: number, seed
   writeU32(bytes, at + 4, bodyBytes);
   const covered = bytes.subarray(at + 4, at + FRAME_HEADER_BYTES + bodyBytes);
   writeU32(bytes, at, crc32(covered, seed));
-}
-
-function readU32(bytes: Uint8Array, at: number): number {
-  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16);
-  return (low | ((bytes[at + 3] ?? 0) << 24)) >>> 0;
 }
 
 function writeU32(bytes: Uint8Array, at: number, value: number): void {

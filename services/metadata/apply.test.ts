@@ -498,6 +498,34 @@ describe('Advance', () => {
     const outcomes = w.store.rows().filter(([key]) => key[0] === 'o'.charCodeAt(0));
     expect(outcomes).toHaveLength(0);
   });
+
+  test('stored outcomes are taken up bit by bit, and all of them for whoever asks before', () => {
+    const w = world();
+    const commits = [1, 2, 3, 4].map((n) => w.commit([w.put({ key: `k${n}`, blob: n })]));
+    for (const command of commits) w.apply(command);
+    w.state.checkpoint();
+    const store = MemoryStore.of(w.store.rows());
+    const { rows, outcomes } = store.loadable();
+    let left = commits.length;
+    const counted = function* () {
+      for (const row of outcomes) {
+        left -= 1;
+        yield row;
+      }
+    };
+    const load = () => MetadataState.load(store, { rows, outcomes: counted() }, w.state.digest());
+    const state = load();
+    expect(state.record(utf8('k1'))).toBeDefined();
+    expect(left).toBe(4);
+    expect([state.takeStoredOutcomes(3), left]).toEqual([false, 1]);
+    expect([state.takeStoredOutcomes(3), left]).toEqual([true, 0]);
+    expect(commits.map(({ txnId }) => state.outcome(txnId)?.kind)).toEqual(
+      commits.map(() => 'applied'),
+    );
+    left = commits.length;
+    expect(load().outcome(commits[3]!.txnId)?.kind).toBe('applied');
+    expect(left).toBe(0);
+  });
 });
 
 describe('Questions about bytes', () => {

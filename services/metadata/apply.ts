@@ -21,7 +21,7 @@ import type {
   Undecided,
   ValueRecord,
 } from './records.ts';
-import { loadState, type Row, type State, type StateOptions } from './state.ts';
+import { loadState, type State, type StateOptions, type StoredRows } from './state.ts';
 import type { MetadataStore } from './store.ts';
 import { applyAbort } from './transactions.ts';
 
@@ -42,21 +42,30 @@ export class MetadataState implements MetadataMachine {
 
   /** The state of an empty store. */
   static empty(store: MetadataStore, options: StateOptions = {}): MetadataState {
-    return new MetadataState(loadState(store, [], new RowDigest(), options));
+    return new MetadataState(
+      loadState(store, { rows: [], outcomes: [] }, new RowDigest(), options),
+    );
   }
 
   /**
-   * The state of a checkpointed store: `rows` are at least its outcome, idempotency, disk, pin, marks,
-   * cluster and counter rows, the outcomes in the order in which they were logged; `digest` is what `digest()`
-   * said at that checkpoint.
+   * The state of a checkpointed store: `stored` are at least its idempotency, disk, pin, marks, cluster,
+   * counter and outcome rows; `digest` is what `digest()` said at that checkpoint.
    */
   static load(
     store: MetadataStore,
-    rows: Iterable<Row>,
+    stored: StoredRows,
     digest: string,
     options: StateOptions = {},
   ): MetadataState {
-    return new MetadataState(loadState(store, rows, RowDigest.of(digest), options));
+    return new MetadataState(loadState(store, stored, RowDigest.of(digest), options));
+  }
+
+  /**
+   * Takes up as many of the stored outcomes; true once none is left. Need not be called: whatever asks for
+   * them takes up all that are left, which may hold up its turn.
+   */
+  takeStoredOutcomes(limit: number): boolean {
+    return this.#state.outcomes.takeStored(limit);
   }
 
   apply(index: LogIndex, command: Command): Applied {

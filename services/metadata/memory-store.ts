@@ -3,9 +3,8 @@ import { compareBytes } from '../common/bytes.ts';
 import { hexOf } from '../common/ids.ts';
 import { isOutcomeKey } from './keys.ts';
 import { inLogOrder } from './outcomes.ts';
+import type { Row, StoredRows } from './state.ts';
 import type { MetadataStore } from './store.ts';
-
-export type Row = readonly [key: Uint8Array, value: Uint8Array];
 
 export class MemoryStore implements MetadataStore {
   readonly #rows = new Map<string, Row>();
@@ -48,10 +47,10 @@ export class MemoryStore implements MetadataStore {
     return [...this.#rows.values()].sort((a, b) => compareBytes(a[0], b[0]));
   }
 
-  /** All rows as a start reads them: outcomes in the order in which they were logged. */
-  loadable(): readonly Row[] {
+  /** All rows as a start reads them. */
+  loadable(): StoredRows {
     const rows = this.rows();
     const outcomes = inLogOrder(rows.filter(([key]) => isOutcomeKey(key)));
-    return [...outcomes, ...rows.filter(([key]) => !isOutcomeKey(key))];
+    return { rows: rows.filter(([key]) => !isOutcomeKey(key)), outcomes };
   }
 }

@@ -1,5 +1,6 @@
 /**
- * How transactions ended. All rows stand in memory; the store has them for the next start. The first two
+ * How transactions ended. All rows stand in memory; the store has them for the next start, which takes them
+ * up bit by bit, as nothing asks for them before the first command: whoever does has all of them first. Two
  * checks of every command with a txnId are here: what is decided stays decided, and behind the fence
  * nothing undecided is ever decided. Rows whose birth lies below the forget mark count as absent at once;
  * their removal, in log order, is part of `apply`.
@@ -17,16 +18,34 @@ const FORGOTTEN: Undecided = { kind: 'forgotten' };
 
 export class Outcomes {
   readonly #rows: RowStore;
-  readonly #ring = new OutcomeRing();
+  readonly #taken = new OutcomeRing();
+  /** Rows of the store that are still to be taken up; null: none is. */
+  #stored: Iterator<OutcomeRow> | null;
 
-  constructor(rows: RowStore) {
+  /** `stored` come in the order in which they were logged. */
+  constructor(rows: RowStore, stored: Iterable<OutcomeRow>) {
     this.#rows = rows;
+    this.#stored = stored[Symbol.iterator]();
   }
 
-  /** Takes up a stored row; they come in the order in which they were logged. */
-  restore(key: Uint8Array, value: Uint8Array): void {
+  /** Takes up as many stored rows; true once none is left. */
+  takeStored(limit: number): boolean {
+    for (let i = 0; i < limit && this.#stored !== null; i += 1) {
+      const next = this.#stored.next();
+      if (next.done === true) this.#stored = null;
+      else this.#takeUp(next.value);
+    }
+    return this.#stored === null;
+  }
+
+  #takeUp([key, value]: OutcomeRow): void {
     this.#rows.digest.hash(key, value);
-    this.#ring.pushRow(loggedAtOf(value), key, value, this.#rows.digest);
+    this.#taken.pushRow(loggedAtOf(value), key, value, this.#rows.digest);
+  }
+
+  get #ring(): OutcomeRing {
+    if (this.#stored !== null) this.takeStored(Number.POSITIVE_INFINITY);
+    return this.#taken;
   }
 
   /**

@@ -2,7 +2,7 @@
 import { RowDigest } from './digest.ts';
 import { IdempotencyTable } from './idempotency.ts';
 import { TABLE } from './keys.ts';
-import { Outcomes } from './outcomes.ts';
+import { type OutcomeRow, Outcomes } from './outcomes.ts';
 import { RecordTable } from './record-table.ts';
 import { RowStore } from './row-store.ts';
 import { SmallState } from './small-state.ts';
@@ -24,26 +24,29 @@ export interface StateOptions {
   readonly idempotencyRowsMax?: number;
 }
 
-/**
- * The state that a checkpointed store holds. `stored` are its rows of every table but records, garbage
- * and thin (more are harmless), the outcomes in the order in which they were logged; `digest` is that of all
- * its rows. No outcome row is kept, so that the caller may make them one by one.
- */
+/** What a checkpointed store holds, as far as the state keeps it in memory. */
+export interface StoredRows {
+  /** Of every table but records, garbage, thin and outcomes; more are harmless. */
+  readonly rows: Iterable<Row>;
+  /** In the order in which they were logged. Gone through once, at leisure: they may be made one by one. */
+  readonly outcomes: Iterable<OutcomeRow>;
+}
+
+/** The state that a checkpointed store holds; `digest` is that of all its rows. */
 export function loadState(
   store: MetadataStore,
-  stored: Iterable<Row>,
+  stored: StoredRows,
   digest: RowDigest,
   options: StateOptions = {},
 ): State {
   const rows = new RowStore(store, digest);
   const small = new SmallState();
-  const outcomes = new Outcomes(rows);
+  const outcomes = new Outcomes(rows, stored.outcomes);
   const idempotency = new IdempotencyTable(rows, options.idempotencyRowsMax);
   const answerRows: Row[] = [];
-  for (const row of stored) {
+  for (const row of stored.rows) {
     const [key, value] = row;
-    if (key[0] === TABLE.outcome) outcomes.restore(key, value);
-    else if (key[0] === TABLE.idempotency) answerRows.push(row);
+    if (key[0] === TABLE.idempotency) answerRows.push(row);
     // What is stored leaves the digest as it is stored: this build may write it in another way.
     else if (small.restore(key, value)) digest.remove(key, value);
   }

@@ -12,7 +12,7 @@ import { MetadataState } from '../metadata/apply.ts';
 import type { Command } from '../metadata/commands.ts';
 import { keyOfRecordKey, keyOfThinKey, queueRowOf, TABLE } from '../metadata/keys.ts';
 import type { Applied, AskAnswer, Counters } from '../metadata/machine.ts';
-import { MemoryStore, type Row } from '../metadata/memory-store.ts';
+import { MemoryStore } from '../metadata/memory-store.ts';
 import { decodeRecord, decodeThin } from '../metadata/record-codec.ts';
 import type {
   ClusterRecord,
@@ -24,6 +24,7 @@ import type {
   TxnOutcome,
   ValueRecord,
 } from '../metadata/records.ts';
+import type { Row } from '../metadata/state.ts';
 
 type Listener = (applied: readonly { index: LogIndex; result: Applied }[]) => void;
 
