@@ -353,6 +353,22 @@ describe('three drivers', () => {
     await said;
   });
 
+  test('who stops does not wait long for a next leader once it leads no more', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    await world.clock.advance(300);
+    // Whoever is asked to lead gets no vote, as if it had been told to stop meanwhile.
+    world.network.isLost = ({ kind }) => kind === 'vote-reply';
+    leader.driver.beginStop();
+    const startedMs = world.clock.monotonicMs();
+    const moving = leader.driver.transferLeadership(nodeId(0), 2000);
+    const endedMs = moving.catch(() => world.clock.monotonicMs());
+    await world.clock.advance(2000);
+    await expect(moving).rejects.toMatchObject({ code: 'TRANSFER_FAILED' });
+    expect(Number(await endedMs) - startedMs).toBeLessThan(700);
+    expect(leader.driver.status().role).toBe('follower');
+  });
+
   test('a log that cannot be written stops the node', async () => {
     const world = await three();
     const leader = await world.leader();

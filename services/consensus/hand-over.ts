@@ -5,6 +5,11 @@ import { NOBODY, type NodeId } from '../common/ids.ts';
 import type { RaftStatus } from '../raft/types.ts';
 
 const LOOK_EVERY_MS = 10;
+/**
+ * Who only wants to be rid of the lead waits so long for the next leader once it has gone: an election takes a
+ * tenth of it, and where whoever was to lead is told to stop as well there is none.
+ */
+const ELECTION_MS = 500;
 
 export interface HandOverParts {
   readonly clock: Clock;
@@ -16,19 +21,25 @@ export interface HandOverParts {
 
 /**
  * Asks `target`, or whoever may do, to lead, and resolves with the next leader.
- * @throws KvError `TRANSFER_FAILED` after `timeoutMs`, or at once where nobody goes on.
+ * @throws KvError `TRANSFER_FAILED` after `timeoutMs`, or at once where nobody goes on; without a target also
+ * when nobody leads half a second after this node does no more.
  */
 export function handOver(
   parts: HandOverParts,
   { target, timeoutMs }: { readonly target: NodeId; readonly timeoutMs: number },
 ): Promise<NodeId> {
   const { clock, transfer } = parts;
-  const endMs = clock.monotonicMs() + timeoutMs;
+  let endMs = clock.monotonicMs() + timeoutMs;
+  let isRid = false;
   transfer();
   return new Promise((resolve, reject) => {
     const look = (): void => {
       try {
         const leader = otherLeader(parts, target);
+        if (!isRid && target === NOBODY && parts.status().role !== 'leader') {
+          isRid = true;
+          endMs = Math.min(endMs, clock.monotonicMs() + ELECTION_MS);
+        }
         if (leader !== null) resolve(leader);
         else if (clock.monotonicMs() < endMs) clock.after(LOOK_EVERY_MS, look);
         else throw failed('no other coordinator took over in time');
