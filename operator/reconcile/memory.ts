@@ -19,6 +19,8 @@ export class ClusterMemory {
   readonly #zones = new Map<string, { readonly zone: Known<string>; readonly atMs: number }>();
   /** Objects of kinds without a cache that were looked for, by key, at which generation. */
   readonly #soughtAt = new Map<string, number>();
+  /** The cluster as the last write of its status answered, and what the cache may still have from before. */
+  #written: { readonly cluster: KubeObject; readonly olderRvs: ReadonlySet<string> } | null = null;
   #transferRefusedMs: readonly number[] = [];
   open: Expectation | null = null;
   /** When the last status was written, and what of it does not count as news. */
@@ -59,6 +61,23 @@ export class ClusterMemory {
     return cached;
   }
 
+  /** `cached`: what the cache had when the pass began that has written. */
+  noteStatus(cluster: KubeObject, cached: KubeObject): void {
+    const before = this.#written?.olderRvs ?? [];
+    const replaced = [cached, ...(this.#written === null ? [] : [this.#written.cluster])];
+    this.#written = { cluster, olderRvs: new Set([...before, ...replaced.map(rvOf)]) };
+  }
+
+  /**
+   * The newer of what the cache has of the cluster and what our last write answered: conditions judged by an
+   * older one would get another time, which is a write without a reason.
+   */
+  freshestCluster(cached: KubeObject): KubeObject {
+    if (this.#written?.olderRvs.has(rvOf(cached)) === true) return this.#written.cluster;
+    this.#written = null;
+    return cached;
+  }
+
   noteSought(key: string, generation: number): boolean {
     const isNew = this.#soughtAt.get(key) !== generation;
     this.#soughtAt.set(key, generation);
@@ -92,3 +111,5 @@ export class ClusterMemory {
     this.#transferRefusedMs = [...this.#transferRefusedMs.slice(-9), nowMs];
   }
 }
+
+const rvOf = ({ metadata }: KubeObject): string => metadata.resourceVersion ?? '';

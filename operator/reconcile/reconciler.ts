@@ -46,7 +46,9 @@ export class Reconciler {
   }
 
   /** Answers when the cluster is to be looked at again. @throws KubeError, DeposedError, LeaseLostError. */
-  async reconcile(object: KubeObject, leadership: Pass['leadership'], call: Call): Promise<number> {
+  async reconcile(cached: KubeObject, leadership: Pass['leadership'], call: Call): Promise<number> {
+    const memory = this.#memoryOf(cached.metadata.uid ?? '');
+    const object = memory.freshestCluster(cached);
     const parsed = parseCluster(object);
     if (parsed.kind === 'invalid') {
       const { name, namespace } = object.metadata;
@@ -54,12 +56,12 @@ export class Reconciler {
       return UNREADABLE_MS;
     }
     const { cluster: cr } = parsed;
-    const memory = this.#memoryOf(object.metadata.uid ?? '');
     const { view, kube } = this.#parts;
     const looked: Looked = { cr, view, memory, call };
     const pass: Pass = {
       ...this.#parts,
       cr,
+      cached,
       memory,
       leadership,
       call,

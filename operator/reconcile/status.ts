@@ -32,7 +32,8 @@ export async function writeStatus(pass: Pass, intent: StatusIntent): Promise<num
   };
   failpoint('status.before');
   const options = { manager: `${MANAGER}-status`, force: true, subresource: 'status' } as const;
-  await kube.apply(KINDS.cluster, object, { ...options, ...call });
+  const written = await kube.apply(KINDS.cluster, object, { ...options, ...call });
+  memory.noteStatus(written, pass.cached);
   memory.statusWrittenMs = clock.monotonicMs();
   failpoint('status.done');
   return null;

@@ -25,10 +25,21 @@ export interface ClusterObject {
     readonly leader?: string;
     readonly version?: string;
     readonly image?: string;
-    readonly coordinators?: { readonly ready?: number; readonly updated?: number };
-    readonly volumes?: { readonly ready?: number; readonly updated?: number };
+    readonly coordinators?: RoleStatus & {
+      readonly members?: readonly {
+        readonly name: string;
+        readonly role: string;
+        readonly healthy: boolean;
+      }[];
+    };
+    readonly volumes?: RoleStatus & { readonly members?: readonly { readonly state: string }[] };
     readonly conditions?: readonly Condition[];
   };
+}
+
+interface RoleStatus {
+  readonly ready?: number;
+  readonly updated?: number;
 }
 
 /** What a story reads of `GET /admin/cluster`. */

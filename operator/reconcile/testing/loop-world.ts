@@ -29,6 +29,8 @@ export class LoopWorld {
   /** Names of pods that were away at the same time as another of their role, for no reason of ours. */
   readonly broken: string[] = [];
   watchesAbsence = false;
+  /** The cluster as the operator's cache has it while that lags; null: it does not. */
+  laggingCr: KubeObject | null = null;
   operator = this.start(1);
 
   /** A new operator process, with no memory. */
@@ -55,7 +57,7 @@ export class LoopWorld {
     );
     const leadership: Pass['leadership'] = { epoch, assertFresh };
     return async () => {
-      const cr = this.kube.read(KINDS.cluster, KEY);
+      const cr = this.laggingCr ?? this.kube.read(KINDS.cluster, KEY);
       return cr === null ? 0 : reconciler.reconcile(cr, leadership, call);
     };
   }
