@@ -5,10 +5,15 @@
 import type { KubeObject } from '../kube/types.ts';
 import type { AppliedFacts, Expectation, Known } from '../plan/types.ts';
 
+/** What a write answered, and what the cache may still have from before: by resourceVersion, null where it was absent. */
+interface Answer {
+  readonly object: KubeObject;
+  readonly olderRvs: ReadonlySet<string | null>;
+}
+
 interface Memo extends AppliedFacts {
-  /** What the apply answered, until the cache has moved past what it had before. */
-  readonly object: KubeObject | null;
-  readonly replacedRv: string | null;
+  /** Until the cache has moved past what it had before. */
+  readonly answer: Answer | null;
 }
 
 const ZONE_MS = 10 * 60 * 1000;
@@ -19,8 +24,7 @@ export class ClusterMemory {
   readonly #zones = new Map<string, { readonly zone: Known<string>; readonly atMs: number }>();
   /** Objects of kinds without a cache that were looked for, by key, at which generation. */
   readonly #soughtAt = new Map<string, number>();
-  /** The cluster as the last write of its status answered, and what the cache may still have from before. */
-  #written: { readonly cluster: KubeObject; readonly olderRvs: ReadonlySet<string> } | null = null;
+  #statusAnswer: Answer | null = null;
   #transferRefusedMs: readonly number[] = [];
   open: Expectation | null = null;
   /** When the last status was written, and what of it does not count as news. */
@@ -38,43 +42,37 @@ export class ClusterMemory {
     key: string,
     done: { hash: string; object: KubeObject; replacedRv: string | null },
   ): void {
-    const rv = done.object.metadata.resourceVersion ?? '';
-    this.#memos.set(key, { ...done, rv });
+    const { hash, object, replacedRv } = done;
+    const answer = answerAfter(this.#memos.get(key)?.answer ?? null, object, replacedRv);
+    this.#memos.set(key, { hash, rv: rvOf(object) ?? '', answer });
   }
 
   noteRefused(key: string, refused: AppliedFacts & { readonly refused: object }): void {
-    this.#memos.set(key, { ...refused, object: null, replacedRv: null });
+    this.#memos.set(key, { ...refused, answer: null });
   }
 
   noteGone(key: string): void {
     const memo = this.#memos.get(key);
-    if (memo !== undefined) this.#memos.set(key, { ...memo, object: null, replacedRv: null });
+    if (memo !== undefined) this.#memos.set(key, { ...memo, answer: null });
   }
 
   /** The newer of what the cache has and what our last apply answered. */
   freshest(key: string, cached: KubeObject | null): KubeObject | null {
     const memo = this.#memos.get(key);
-    if (memo?.object === null || memo === undefined) return cached;
-    const rv = cached?.metadata.resourceVersion ?? null;
-    if (rv === memo.replacedRv) return memo.object;
-    this.#memos.set(key, { ...memo, object: null });
+    if (memo === undefined || memo.answer === null) return cached;
+    if (memo.answer.olderRvs.has(rvOf(cached))) return memo.answer.object;
+    this.#memos.set(key, { ...memo, answer: null });
     return cached;
   }
 
-  /** `cached`: what the cache had when the pass began that has written. */
-  noteStatus(cluster: KubeObject, cached: KubeObject): void {
-    const before = this.#written?.olderRvs ?? [];
-    const replaced = [cached, ...(this.#written === null ? [] : [this.#written.cluster])];
-    this.#written = { cluster, olderRvs: new Set([...before, ...replaced.map(rvOf)]) };
+  noteStatus(cluster: KubeObject, replacedRv: string | null): void {
+    this.#statusAnswer = answerAfter(this.#statusAnswer, cluster, replacedRv);
   }
 
-  /**
-   * The newer of what the cache has of the cluster and what our last write answered: conditions judged by an
-   * older one would get another time, which is a write without a reason.
-   */
+  /** As `freshest`: conditions judged by an older cluster would get another time, a write without a reason. */
   freshestCluster(cached: KubeObject): KubeObject {
-    if (this.#written?.olderRvs.has(rvOf(cached)) === true) return this.#written.cluster;
-    this.#written = null;
+    if (this.#statusAnswer?.olderRvs.has(rvOf(cached)) === true) return this.#statusAnswer.object;
+    this.#statusAnswer = null;
     return cached;
   }
 
@@ -112,4 +110,9 @@ export class ClusterMemory {
   }
 }
 
-const rvOf = ({ metadata }: KubeObject): string => metadata.resourceVersion ?? '';
+/** While the cache lags behind several writes, it may have what any of them replaced. */
+function answerAfter(before: Answer | null, object: KubeObject, replacedRv: string | null): Answer {
+  return { object, olderRvs: new Set([...(before?.olderRvs ?? []), replacedRv]) };
+}
+
+const rvOf = (object: KubeObject | null): string | null => object?.metadata.resourceVersion ?? null;

@@ -23,8 +23,6 @@ export interface PassComponents {
 
 export interface Pass extends PassComponents {
   readonly cr: MiniKVCluster;
-  /** What the cache had of it when the pass began. */
-  readonly cached: KubeObject;
   readonly memory: ClusterMemory;
   readonly leadership: Pick<Leadership, 'epoch' | 'assertFresh'>;
   readonly call: Call;

@@ -61,7 +61,6 @@ export class Reconciler {
     const pass: Pass = {
       ...this.#parts,
       cr,
-      cached,
       memory,
       leadership,
       call,

@@ -33,7 +33,7 @@ export async function writeStatus(pass: Pass, intent: StatusIntent): Promise<num
   failpoint('status.before');
   const options = { manager: `${MANAGER}-status`, force: true, subresource: 'status' } as const;
   const written = await kube.apply(KINDS.cluster, object, { ...options, ...call });
-  memory.noteStatus(written, pass.cached);
+  memory.noteStatus(written, cr.metadata.resourceVersion ?? null);
   memory.statusWrittenMs = clock.monotonicMs();
   failpoint('status.done');
   return null;

@@ -30,14 +30,12 @@ export function handOver(
 ): Promise<NodeId> {
   const { clock, transfer } = parts;
   let endMs = clock.monotonicMs() + timeoutMs;
-  let isRid = false;
   transfer();
   return new Promise((resolve, reject) => {
     const look = (): void => {
       try {
         const leader = otherLeader(parts, target);
-        if (!isRid && target === NOBODY && parts.status().role !== 'leader') {
-          isRid = true;
+        if (target === NOBODY && parts.status().role !== 'leader') {
           endMs = Math.min(endMs, clock.monotonicMs() + ELECTION_MS);
         }
         if (leader !== null) resolve(leader);

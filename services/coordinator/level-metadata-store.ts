@@ -109,6 +109,11 @@ export class LevelMetadataStore implements MetadataStore {
     }
   }
 
+  /** Also of one whose place a snapshot has taken. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Bytes that are not on disk yet. */
   get unflushedBytes(): number {
     return this.#young.bytes + (this.#frozen?.bytes ?? 0);

@@ -99,7 +99,6 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
   #content: Content;
   #applied: LogPoint;
   #isFailed = false;
-  #isClosed = false;
 
   private constructor(parts: MetadataParts, folder: MetadataFolder, opened: OpenedContent) {
     this.#parts = parts;
@@ -323,7 +322,6 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
 
   /** Flushes what may be flushed and closes. */
   async close(): Promise<void> {
-    this.#isClosed = true;
     const { flusher, store } = this.#content;
     await flusher.flush();
     await flusher.stop();
@@ -354,11 +352,12 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     const pause = (): Promise<void> => sleep(clock, WARM_UP_PAUSE_MS);
     await sleep(clock, WARM_UP_AFTER_MS);
     try {
-      while (!this.#isClosed && !state.takeStoredOutcomes(OUTCOMES_SLICE)) await pause();
+      while (!store.isClosed && !state.takeStoredOutcomes(OUTCOMES_SLICE)) await pause();
     } catch (thrown) {
       this.#fail(asError(thrown));
+      return;
     }
-    if (!this.#isClosed) await store.learnKeys(pause);
+    if (!store.isClosed) await store.learnKeys(pause);
   }
 
   /** A view of exactly the rows of the newest flush. */

@@ -1,6 +1,5 @@
 /** A large value, piece by piece: some are fetched ahead, and the memory of those is claimed until the end. */
-import type { DigestStream } from '../common/digest.ts';
-import { digestStream } from '../common/digest.ts';
+import { type DigestStream, digestStream } from '../common/digest.ts';
 import { KvError } from '../common/errors.ts';
 import type { ValueRecord } from '../metadata/records.ts';
 import type { ByteBudget } from './byte-budget.ts';

@@ -2,6 +2,7 @@
  * How rows stand in LevelDB: the value followed by the CRC of key and value, because LevelDB itself
  * hands out flipped bits without a word. Names are keys as strings, for maps and for ordering.
  */
+import { u32At } from '../common/bytes.ts';
 import { crc32 } from '../common/checksum.ts';
 import { KvError } from '../common/errors.ts';
 import { bufferOf } from '../common/ids.ts';
@@ -34,7 +35,7 @@ export function checked(key: Uint8Array, stored: Uint8Array): Uint8Array {
   const end = stored.length - CRC_BYTES;
   if (end >= 0) {
     const value = stored.subarray(0, end);
-    if (crcAt(stored, end) === crc32(value, crc32(key))) return value;
+    if (u32At(stored, end) === crc32(value, crc32(key))) return value;
   }
   throw new KvError('CORRUPT', 'a row of the metadata fails its checksum');
 }
@@ -57,11 +58,3 @@ export function numberedKey(table: number, number: number): Uint8Array {
 }
 
 export const numberOfKey = (key: Uint8Array): number => Number(bufferOf(key).readBigUInt64BE(1));
-
-/** Little-endian, without a view: this is on the path of every read. */
-const crcAt = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at] ?? 0) |
-    ((bytes[at + 1] ?? 0) << 8) |
-    ((bytes[at + 2] ?? 0) << 16) |
-    ((bytes[at + 3] ?? 0) << 24)) >>>
-  0;

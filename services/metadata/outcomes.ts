@@ -62,10 +62,12 @@ export class Outcomes {
 
   /** Records how `txnId` ended, by the command at `loggedAt`. It must not have ended before. */
   write(txnId: TxnId, loggedAt: LogIndex, outcome: TxnOutcome, marks: Marks): void {
+    // Before the digest holds the hash of this row, which taking up others would replace.
+    const ring = this.#ring;
     const key = outcomeKey(txnId);
     const row = encodeOutcome(this.#rows.writer, { loggedAt, outcome });
     this.#rows.pushOutcome(key, row);
-    this.#ring.pushRow(loggedAt, key, row, this.#rows.digest);
+    ring.pushRow(loggedAt, key, row, this.#rows.digest);
     this.sweep(marks, SWEEP_PER_OUTCOME);
   }
 
