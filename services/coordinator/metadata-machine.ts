@@ -99,6 +99,7 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
   #content: Content;
   #applied: LogPoint;
   #isFailed = false;
+  readonly #closing = new AbortController();
 
   private constructor(parts: MetadataParts, folder: MetadataFolder, opened: OpenedContent) {
     this.#parts = parts;
@@ -322,6 +323,7 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
 
   /** Flushes what may be flushed and closes. */
   async close(): Promise<void> {
+    this.#closing.abort();
     const { flusher, store } = this.#content;
     await flusher.flush();
     await flusher.stop();
@@ -350,7 +352,11 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
   async #warmUp(store: LevelMetadataStore, state: MetadataState): Promise<void> {
     const { clock } = this.#parts;
     const pause = (): Promise<void> => sleep(clock, WARM_UP_PAUSE_MS);
-    await sleep(clock, WARM_UP_AFTER_MS);
+    try {
+      await sleep(clock, WARM_UP_AFTER_MS, this.#closing.signal);
+    } catch {
+      return;
+    }
     try {
       while (!store.isClosed && !state.takeStoredOutcomes(OUTCOMES_SLICE)) await pause();
     } catch (thrown) {
