@@ -5,7 +5,7 @@
  * (or, where it says so, while it runs); then every key is read through every coordinator, and the
  * volumes' files are read by their documented format until each holds a sound copy of each key again.
  */
-import { readdir, readFile, rename, rm } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Cluster, httpUrl } from '../harness/cluster.ts';
@@ -322,6 +322,17 @@ describe("a coordinator's metadata", () => {
       }
       throw new Error('no table file holds the key');
     });
+  }, 90_000);
+
+  test('with a table that a crash has left half written: nobody needs it, and nothing is rebuilt', async () => {
+    await cluster.kill('c2', 'SIGKILL');
+    const [whole = ''] = await files('c2', /\.ldb$/);
+    const half = join(await tableOf('c2'), '999999.ldb');
+    await writeFile(half, (await readFile(whole)).subarray(0, 100));
+    await restart('c2');
+    expect(await metadataDamage('c2', 'table_file')).toBe(0);
+    expect(await files('c2', /^999999/)).toEqual([]);
+    expect(await ledger.wrongReads(['c2'])).toEqual([]);
   }, 90_000);
 
   test('with a flipped bit in the manifest', async () => {

@@ -1,6 +1,7 @@
 /** What a coordinator reads back or is sent: rows, flush chains, snapshots, table files, headers. */
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { crc32c } from '../common/crc32c.ts';
 import { blobId, copyId, diskId, hexOf, logIndex, term } from '../common/ids.ts';
 import { checkRedirect, signRedirect } from '../common/redirect-token.ts';
 import { RowDigest } from '../metadata/digest.ts';
@@ -10,6 +11,7 @@ import { promisesOf } from './http/promised-digest.ts';
 import { conditionOf, RequestHeaders } from './http/request-headers.ts';
 import { readSnapshot, writeSnapshot } from './metadata-snapshot.ts';
 import { faultOf } from './table-file.ts';
+import { tablesOf } from './table-manifest.ts';
 import { checked, sealed, type TableRow } from './table-rows.ts';
 import { TableView } from './table-view.ts';
 
@@ -133,6 +135,33 @@ test('a table file of any bytes has a fault that can be told', () => {
       expect(typeof faultOf(bytes)).toBe('string');
     }),
     { numRuns: 300 },
+  );
+});
+
+/** A fragment of LevelDB's log form that holds a whole entry. */
+function fragmentOf(data: Uint8Array): Buffer {
+  const summed = Buffer.concat([Buffer.of(1), data]);
+  const crc = crc32c(summed);
+  const head = Buffer.alloc(6);
+  head.writeUInt32LE((((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0, 0);
+  head.writeUInt16LE(data.length, 4);
+  return Buffer.concat([head, summed]);
+}
+
+test('a manifest lists some tables, or is CORRUPT', () => {
+  // Names and numbers; a table of level 0 that comes; the same goes to level 1.
+  const edits = [
+    '0103636d700203090003040404',
+    '070005100361616103626262',
+    '060005070105100361616103626262',
+  ];
+  const sound = Buffer.concat(edits.map((hex) => fragmentOf(Buffer.from(hex, 'hex'))));
+  expect([...tablesOf(sound)]).toEqual([5]);
+  fc.assert(
+    fc.property(hostile(fc.constant(sound)), (bytes) => {
+      valueOr(['CORRUPT'], () => tablesOf(bytes));
+    }),
+    { numRuns: 1000 },
   );
 });
 

@@ -87,6 +87,22 @@ describe('a table file', () => {
     expect(await findDecayedTable(disk, folder, () => rm(path))).toBeNull();
   });
 
+  test('that a crash has left half written is not needed, and so not bad', async () => {
+    const { folder, path } = await table(300);
+    const half = (await readFile(path)).subarray(0, 1000);
+    await writeFile(join(folder, '000999.ldb'), half);
+    await writeFile(join(folder, '001000.ldb'), '');
+    const disk = new NodeDisk();
+    expect(await findBadTable(disk, folder)).toBeNull();
+    // What the manifest lists is needed, and without a manifest anything may be.
+    await writeFile(path, half);
+    const file = path.slice(folder.length + 1);
+    expect(await findBadTable(disk, folder)).toMatchObject({ file });
+    await rm(path);
+    await rm(join(folder, 'CURRENT'));
+    expect(await findBadTable(disk, folder)).toMatchObject({ file: '000999.ldb' });
+  });
+
   test('that is gone, or a folder that is not there, is nobody’s fault', async () => {
     const { folder, path } = await table(5);
     await rm(path);

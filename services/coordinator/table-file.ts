@@ -2,21 +2,23 @@
  * Verifies a table file of LevelDB, block by block. LevelDB itself hands out a damaged block without a
  * word: a flipped bit in a key, in the index or in the bloom filter then makes a key absent that is
  * there. Every byte of a file but the padding of its footer is under a checksum or a magic number here.
+ * Only what the manifest lists counts: a crash in the midst of a flush or a compaction leaves a table
+ * half written, which no row rests on and LevelDB removes.
  *
  *   blocks, each followed by type u8 and masked CRC-32C u32 · footer: handle of the meta index and of
  *   the index (varint offset, varint size), padding to 40 bytes, magic 8
  */
 import { join } from 'node:path';
-import { crc32c } from '../common/crc32c.ts';
 import { asError, KvError } from '../common/errors.ts';
 import type { Disk } from '../disk/disk.ts';
+import { Cursor, isCrcOf } from './leveldb-bytes.ts';
+import { listedTables } from './table-manifest.ts';
 
-const TABLE_NAME = /^[0-9]+\.(ldb|sst)$/;
+const TABLE_NAME = /^([0-9]+)\.(?:ldb|sst)$/;
 const FOOTER_BYTES = 48;
 const HANDLES_BYTES = 40;
 const TRAILER_BYTES = 5;
 const MAGIC = Uint8Array.of(0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb);
-const MASK_DELTA = 0xa282ead8;
 const UNCOMPRESSED = 0;
 
 interface Handle {
@@ -30,17 +32,26 @@ export interface BadTable {
   readonly why: string;
 }
 
-/** The first table file that does not verify, or null. One that goes meanwhile is left out. */
+/**
+ * The first table file of the manifest that does not verify, or null. One that goes meanwhile is left out.
+ * Where the manifest cannot be read every file counts: nobody can say then which are needed.
+ */
 export async function findBadTable(disk: Disk, folder: string): Promise<BadTable | null> {
   if (!(await disk.exists(folder))) return null;
   const contents = new Contents(disk);
   for (const file of await disk.list(folder)) {
-    if (!TABLE_NAME.test(file)) continue;
+    const number = TABLE_NAME.exec(file)?.[1];
+    if (number === undefined) continue;
     const bytes = await contents.of(join(folder, file));
     const why = bytes === null ? null : faultOf(bytes);
-    if (why !== null) return { file, why };
+    if (why !== null && (await isNeeded(disk, folder, Number(number)))) return { file, why };
   }
   return null;
+}
+
+async function isNeeded(disk: Disk, folder: string, number: number): Promise<boolean> {
+  const listed = await listedTables(disk, folder);
+  return listed === null || listed.has(number);
 }
 
 /**
@@ -83,11 +94,13 @@ function blocksOf(bytes: Uint8Array): Handle[] {
   const magic = bytes.subarray(footerAt + HANDLES_BYTES);
   if (!magic.every((byte, i) => byte === MAGIC[i])) throw bad('the footer has no magic number');
   const footer = new Cursor(bytes, footerAt, footerAt + HANDLES_BYTES);
-  const roots = [footer.handle(), footer.handle()];
+  const roots = [handleAt(footer), handleAt(footer)];
   const leaves = roots.flatMap((root) => handlesIn(verified(bytes, root)));
   for (const leaf of leaves) verified(bytes, leaf);
   return [...roots, ...leaves];
 }
+
+const handleAt = (cursor: Cursor): Handle => ({ offset: cursor.varint(), size: cursor.varint() });
 
 /** The content of a block whose checksum fits. @throws KvError `CORRUPT`. */
 function verified(bytes: Uint8Array, { offset, size }: Handle): Uint8Array {
@@ -95,9 +108,7 @@ function verified(bytes: Uint8Array, { offset, size }: Handle): Uint8Array {
   if (end + TRAILER_BYTES > bytes.length - FOOTER_BYTES)
     throw bad(`no room for a block at ${offset}`);
   const stored = new Cursor(bytes, end + 1, end + TRAILER_BYTES).u32();
-  const rotated = (stored - MASK_DELTA) >>> 0;
-  const expected = ((rotated >>> 17) | (rotated << 15)) >>> 0;
-  if (crc32c(bytes.subarray(offset, end + 1)) !== expected) {
+  if (!isCrcOf(bytes.subarray(offset, end + 1), stored)) {
     throw bad(`the block at ${offset} fails its checksum`);
   }
   // We never let LevelDB compress, so another type is damage that a checksum was made over.
@@ -117,48 +128,10 @@ function handlesIn(block: Uint8Array): Handle[] {
     const valueBytes = cursor.varint();
     cursor.at += keyBytes;
     const next = cursor.at + valueBytes;
-    handles.push(cursor.handle());
+    handles.push(handleAt(cursor));
     cursor.at = next;
   }
   return handles;
-}
-
-class Cursor {
-  readonly #bytes: Uint8Array;
-  readonly #end: number;
-  at: number;
-
-  constructor(bytes: Uint8Array, at: number, end: number) {
-    this.#bytes = bytes;
-    this.#end = end;
-    this.at = at;
-  }
-
-  u32(): number {
-    let value = 0;
-    for (let i = 0; i < 4; i += 1) value += this.#byte() * 2 ** (8 * i);
-    return value;
-  }
-
-  varint(): number {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = this.#byte();
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  handle(): Handle {
-    return { offset: this.varint(), size: this.varint() };
-  }
-
-  #byte(): number {
-    const byte = this.at < this.#end ? this.#bytes[this.at] : undefined;
-    if (byte === undefined) throw bad('a block ends inside an entry');
-    this.at += 1;
-    return byte;
-  }
 }
 
 /** Reads files one after the other into the same memory: that of a new buffer costs as much as the reading. */
