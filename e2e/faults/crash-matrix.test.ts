@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Cluster } from '../harness/cluster.ts';
 import { CrashMatrix, SECOND_LOG, STEPS } from '../harness/crash-matrix.ts';
 import { CrashPlanner } from '../harness/crash-plan.ts';
-import { calm, holdings, nothingIsLeft } from '../harness/health.ts';
+import { calm, holdings, nothingIsLeft, rebuilt } from '../harness/health.ts';
 
 /** Short, so that the test can see the fence pass; a user's is a minute. */
 const SETTINGS = { MINIKV_REQUEST_TIMEOUT: '4s', MINIKV_FENCE: '4s', MINIKV_GRACE: '5s' };
@@ -55,6 +55,7 @@ test('once the fence has passed no staged bytes are left, and every write is dec
   await calm(cluster);
   await nothingIsLeft(cluster, FENCE_TIMEOUT_MS);
   await matrix.everythingStands();
+  expect(await rebuilt(cluster)).toEqual([]);
 }, 120_000);
 
 test('in a cluster without any other work the fence passes just because volumes ask', async () => {

@@ -1,5 +1,5 @@
 /** What a cluster at rest looks like from outside, told by the metrics of its processes. */
-import { httpUrl, type ProcessRow } from './cluster.ts';
+import { type Cluster, httpUrl, type ProcessRow } from './cluster.ts';
 import { scrape } from './scrape.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -28,6 +28,14 @@ export async function calm(cluster: Observed): Promise<void> {
       );
     });
   }
+}
+
+const REBUILDS = 'metadata cannot be trusted and is rebuilt';
+
+/** What coordinators have said, in all their lives, of metadata that they had to throw away. */
+export async function rebuilt(cluster: Cluster): Promise<readonly string[]> {
+  const logs = await Promise.all(cluster.rows.map(({ name }) => cluster.log(name)));
+  return logs.flatMap((log) => log.split('\n')).filter((line) => line.includes(REBUILDS));
 }
 
 /** Bytes of open, staged and live copies. */

@@ -7,6 +7,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Cluster } from '../harness/cluster.ts';
 import { type FailOver, killLeader } from '../harness/fail-over.ts';
+import { rebuilt } from '../harness/health.ts';
 import { Workload } from '../harness/workload.ts';
 
 const MIB = 1024 * 1024;
@@ -50,6 +51,7 @@ test('each process killed in turn, twice round, under load', async () => {
   const report = await work.stop();
   console.log('kill in turn', { ...report, failOvers });
   expect(report.violations).toEqual([]);
+  expect(await rebuilt(cluster)).toEqual([]);
   expect(await work.readBack()).toEqual([]);
   expect(report.writes).toBeGreaterThan(100);
   expect(Math.max(...failOvers.map(({ gapMs }) => gapMs))).toBeLessThan(1000);
