@@ -8,7 +8,7 @@ import { SECOND_MS } from '../../services/common/units.ts';
 import type { Operation } from '../../services/sim/history.ts';
 import { violationsOf } from '../../services/sim/linearizable.ts';
 import { revisionViolations } from '../../services/sim/revisions.ts';
-import { allDecided, calm, nothingIsLeft } from '../harness/health.ts';
+import { allDecided, calm, nothingIsLeft, rebuilt } from '../harness/health.ts';
 import { keyUrl } from '../harness/kv.ts';
 import { scrape } from '../harness/scrape.ts';
 import { waitFor } from '../harness/wait-for.ts';
@@ -246,6 +246,8 @@ class Chaos {
     await this.#attempt('nothing is undecided', () => allDecided(this.#site, FENCE_TIMEOUT_MS));
     await this.#attempt('nothing is left over', () => nothingIsLeft(this.#site, FENCE_TIMEOUT_MS));
     this.#findings.push(...this.#clients.wrong, ...this.#nemesis.failures);
+    const unharmed = this.#site.rows.filter(({ name }) => !this.#isHarmed(name));
+    this.#findings.push(...(await rebuilt({ folder: this.#site.folder, rows: unharmed })));
     for (const death of this.#site.deaths) {
       if (this.#mayDie(death)) continue;
       this.#findings.push(
@@ -293,6 +295,13 @@ class Chaos {
   async #metric(name: string): Promise<readonly number[]> {
     const samples = await Promise.all(this.#site.urls.map(scrape));
     return samples.map((of) => of.get(name) ?? 0);
+  }
+
+  /** Whether bytes in a file of it were changed. */
+  #isHarmed(name: string): boolean {
+    return this.#nemesis.passed.some(
+      ({ fault }) => fault.kind === 'damage' && fault.names.includes(name),
+    );
   }
 
   #mayDie({ name, atMs }: Death): boolean {

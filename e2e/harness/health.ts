@@ -1,5 +1,7 @@
 /** What a cluster at rest looks like from outside, told by the metrics of its processes. */
-import { type Cluster, httpUrl, type ProcessRow } from './cluster.ts';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { httpUrl, type ProcessRow } from './cluster.ts';
 import { scrape } from './scrape.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -32,10 +34,18 @@ export async function calm(cluster: Observed): Promise<void> {
 
 const REBUILDS = 'metadata cannot be trusted and is rebuilt';
 
-/** What coordinators have said, in all their lives, of metadata that they had to throw away. */
-export async function rebuilt(cluster: Cluster): Promise<readonly string[]> {
-  const logs = await Promise.all(cluster.rows.map(({ name }) => cluster.log(name)));
+/** What processes have logged, in all their lives, of metadata that they had to throw away. */
+export async function rebuilt({ folder, rows }: Logged): Promise<readonly string[]> {
+  const logs = await Promise.all(
+    rows.map(({ name }) => readFile(join(folder, 'logs', `${name}.log`), 'utf8')),
+  );
   return logs.flatMap((log) => log.split('\n')).filter((line) => line.includes(REBUILDS));
+}
+
+interface Logged {
+  /** The logs are in its folder `logs`. */
+  readonly folder: string;
+  readonly rows: readonly Pick<ProcessRow, 'name'>[];
 }
 
 /** Bytes of open, staged and live copies. */
