@@ -54,6 +54,12 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   });
 }
 
+/** Resolves after the I/O of the present loop turn: what is long lets others have theirs. */
+export const nextTurn = (clock: Clock): Promise<void> =>
+  new Promise((resolve) => {
+    clock.soon(resolve);
+  });
+
 /** Rejects with `onTimeout()` when `promise` has not settled within `timeoutMs`. */
 export function withDeadline<T>(
   clock: Clock,

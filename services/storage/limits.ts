@@ -40,8 +40,10 @@ export const REPORTED_DAMAGE_MAX = 1000;
 /** Bytes of a torn tail that are kept aside, and how many such files stay. */
 export const BROKEN_FILES_MAX = 16;
 
-/** Bytes that recovery, compaction and scrub read at once. */
-export const SCAN_WINDOW_BYTES = 4 * MIB;
+/** Bytes that recovery, compaction and scrub read at once, and then go through in one turn: a few ms. */
+export const SCAN_WINDOW_BYTES = 256 * KIB;
+/** Entries that compaction points to its output in one turn. */
+export const MOVES_A_TURN = 1024;
 /** A sealed segment with a smaller dead share than this is left alone. */
 export const DEAD_RATIO_MIN = 0.3;
 /** Free space is measured again after so many milliseconds, once somebody stages. */

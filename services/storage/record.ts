@@ -37,7 +37,6 @@ const WHOLE_META_BYTES = 48;
 const END_META_BYTES = 60;
 const DROP_META_BYTES = 8;
 export const META_BYTES_MAX = END_META_BYTES + OWNER_BYTES_MAX;
-export const RECORD_BYTES_MAX = HEADER_BYTES + META_BYTES_MAX + RECORD_DATA_MAX;
 const NO_BYTES = new Uint8Array(0);
 /** The id of records that belong to no copy. */
 export const NO_COPY = copyId('0'.repeat(32));

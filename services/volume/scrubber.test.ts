@@ -34,6 +34,8 @@ describe('the scrubber', () => {
   test('passes after the start and daily, and tells of damage', async () => {
     const { clock, passes, scrubber, setBad, found } = setUp();
     scrubber.start();
+    await clock.advance(4000);
+    expect(passes).toEqual([]);
     await clock.advance(1000);
     expect([passes.length, found()]).toEqual([1, 0]);
     setBad(2);
@@ -48,7 +50,7 @@ describe('the scrubber', () => {
     const { clock, passes, scrubber, setBad } = setUp();
     setBad(-1);
     scrubber.start();
-    await clock.advance(24 * HOUR_MS + 1000);
+    await clock.advance(24 * HOUR_MS + 5000);
     expect(passes).toHaveLength(2);
     await scrubber.stop();
   });

@@ -1,13 +1,15 @@
 /**
- * Reads all that the volume holds once after its start and once a day from then on, slowly, so that
+ * Reads all that the volume holds once soon after its start and once a day from then on, slowly, so that
  * decay is found while other volumes still have the value whole. Whoever hears of it is told at once.
  */
 import { type Clock, sleep } from '../common/clock.ts';
 import { asError } from '../common/errors.ts';
-import { HOUR_MS } from '../common/units.ts';
+import { HOUR_MS, SECOND_MS } from '../common/units.ts';
 import type { StorageEngine } from '../storage/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
+/** A first pass would take from others that start beside it the cores that they start with. */
+const START_AFTER_MS = 5 * SECOND_MS;
 const REST_MS = 24 * HOUR_MS;
 
 export interface ScrubberParts {
@@ -47,13 +49,15 @@ export class Scrubber {
   async #run(): Promise<void> {
     const { signal } = this.#abort;
     const { clock, logger } = this.#parts;
+    const rest = (ms: number): Promise<void> => sleep(clock, ms, signal).catch(() => undefined);
+    await rest(START_AFTER_MS);
     while (!signal.aborted) {
       try {
         await this.#pass(signal);
       } catch (error) {
         if (!signal.aborted) logger.warn({ error: asError(error) }, 'scrub failed');
       }
-      await sleep(clock, REST_MS, signal).catch(() => undefined);
+      await rest(REST_MS);
     }
   }
 

@@ -4,7 +4,7 @@
  * comes because the client has gone is an error, never a clean end.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Clock, Timer } from '../../common/clock.ts';
+import { type Clock, nextTurn, type Timer } from '../../common/clock.ts';
 import { KvError } from '../../common/errors.ts';
 import { BODY_QUEUE_BYTES } from './limits.ts';
 
@@ -58,7 +58,7 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array, undefined>
    * be read in pieces, which needs much more. Known once the turn is over in which the headers came.
    */
   async atHand(): Promise<Uint8Array | null> {
-    if (!this.#req.complete) await new Promise<void>((resolve) => this.#limits.clock.soon(resolve));
+    if (!this.#req.complete) await nextTurn(this.#limits.clock);
     if (this.#started || this.#error !== null || !this.#req.complete) return null;
     this.#started = true;
     this.#ended = true;

@@ -1,8 +1,10 @@
 /** Compaction frees what is dead and loses nothing: at every step, beside drops, reads and damage. */
 import { describe, expect, test } from '@jest/globals';
+import { present } from '../../common/assert.ts';
 import { KvError } from '../../common/errors.ts';
 import { PowerCut } from '../../testing/power-cut.ts';
 import { outcomeOf, StorageRig, turns, type Value } from '../../testing/storage-rig.ts';
+import { MOVES_A_TURN } from '../limits.ts';
 import { SEGMENT_HEADER_BYTES } from '../segment/header.ts';
 import type { StorageEngine } from '../types.ts';
 import { deadRatio, planCompaction, type SegmentShape } from './plan.ts';
@@ -230,6 +232,53 @@ test('a drop that came between copying and switching covers the new segment too'
   engine = await rig.open();
   expect(await engine.read(moved.id, 0, 1)).toEqual({ kind: 'absent' });
   expect(await outcomeOf(engine, beside)).toBe('found');
+  await engine.close();
+});
+
+test('while the index is switched others have their turns: what they drop stays dropped', async () => {
+  const rig = new StorageRig({ segmentBytes: 1024 * 1024 });
+  let isSwitching = false;
+  const meet = (change: string, path: string): Promise<void> => {
+    if (change === 'rename' && path.includes('/segments/')) isSwitching = true;
+    return Promise.resolve();
+  };
+  let engine = await rig.open();
+  const values = Array.from({ length: 3 * MOVES_A_TURN }, () => rig.value(20));
+  await engine.stageWholes(values);
+  const fill = await rig.whole(engine, 400_000);
+  await rig.whole(engine, 500_000);
+  await engine.drop(fill.id);
+  await engine.close();
+  rig.wrap = (disk) => new PowerCut(disk, Number.POSITIVE_INFINITY, meet).disk;
+  engine = await rig.open();
+  const ends = [values[0], values.at(-1)].map((value) => present(value, 'a value'));
+  const later = values.slice(1, 9).concat(values.slice(-9, -1));
+  const drops: Promise<unknown>[] = [];
+  let seen: readonly string[] = [];
+  const soon = (fn: () => void): void => void setImmediate(fn);
+  rig.clock.soon = (fn) => {
+    if (isSwitching) {
+      isSwitching = false;
+      for (const { id } of later) drops.push(engine.drop(id));
+      void Promise.all(ends.map((value) => outcomeOf(engine, value))).then((outcomes) => {
+        seen = outcomes;
+      });
+    }
+    soon(fn);
+  };
+  expect(await engine.compactOnce()).toBe(true);
+  await Promise.all(drops);
+  expect([drops.length, seen]).toEqual([later.length, ['found', 'found']]);
+  const kept = values.filter((value) => !later.includes(value));
+  for (const again of [false, true]) {
+    for (const value of kept) expect(await outcomeOf(engine, value)).toBe('found');
+    for (const { id } of later) expect(await engine.read(id, 0, 1)).toEqual({ kind: 'absent' });
+    expect(engine.usage().copies).toBe(kept.length + 1);
+    if (again) break;
+    rig.disk.crash();
+    await rig.disk.remove('/data/index.snapshot');
+    engine = await rig.open();
+  }
   await engine.close();
 });
 

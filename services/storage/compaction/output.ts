@@ -46,15 +46,26 @@ export class CompactionOutput {
     return offset;
   }
 
-  /** Writes what waits once it is worth a write. */
-  async flushIfLarge(): Promise<void> {
-    if (this.#waitingBytes >= SCAN_WINDOW_BYTES) await this.#flush();
+  /** What waits is worth a write. */
+  get isLarge(): boolean {
+    return this.#waitingBytes >= SCAN_WINDOW_BYTES;
+  }
+
+  /** Writes what waits. */
+  async flush(): Promise<void> {
+    const { segment, salt } = this.header;
+    const place = { segment, salt, offset: this.#written, syncedTo: SEGMENT_HEADER_BYTES };
+    const { parts, bytes } = encodeBatch(this.#waiting, place);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    await this.#file?.write(this.#written, parts);
+    this.#written += bytes;
   }
 
   /** Seals and syncs the file; it still has no name. */
   async finish(): Promise<void> {
     this.add(draft(KIND.seal, NO_COPY));
-    await this.#flush();
+    await this.flush();
     await this.#file?.sync();
     await this.#file?.close();
     this.#file = null;
@@ -67,15 +78,5 @@ export class CompactionOutput {
   async discard(): Promise<void> {
     await this.#file?.close();
     await this.#disk.remove(this.#path + ASIDE_SUFFIX);
-  }
-
-  async #flush(): Promise<void> {
-    const { segment, salt } = this.header;
-    const place = { segment, salt, offset: this.#written, syncedTo: SEGMENT_HEADER_BYTES };
-    const { parts, bytes } = encodeBatch(this.#waiting, place);
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    await this.#file?.write(this.#written, parts);
-    this.#written += bytes;
   }
 }

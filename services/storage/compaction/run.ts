@@ -1,11 +1,11 @@
 /**
  * Compaction: the live records of some sealed segments move one by one to a new segment, and only
- * then do the old files go. Order: write, sync, rename, sync folder, switch the index in one turn,
- * remove. The new segment names those that it replaces, so a restart after the rename first removes
- * them: at every step the volume is the old one or the new one. A bad record stops the move: nothing
- * is ever dropped because it could not be read.
+ * then do the old files go. Order: write, sync, rename, sync folder, switch the index, remove. The new
+ * segment names those that it replaces, so a restart after the rename first removes them: at every step
+ * the volume is the old one or the new one. A bad record stops the move: nothing is ever dropped
+ * because it could not be read.
  */
-import { type Clock, sleep } from '../../common/clock.ts';
+import { type Clock, nextTurn, sleep } from '../../common/clock.ts';
 import { asError } from '../../common/errors.ts';
 import { failpoint } from '../../common/failpoint.ts';
 import type { Random } from '../../common/random.ts';
@@ -15,6 +15,7 @@ import type { Logger } from '../../telemetry/logger.ts';
 import { COMMITTED } from '../copy-state.ts';
 import type { DamageLog } from '../damage.ts';
 import type { Catalog } from '../index/catalog.ts';
+import { MOVES_A_TURN } from '../limits.ts';
 import type { StorageMetrics } from '../metrics.ts';
 import {
   type Draft,
@@ -163,10 +164,10 @@ export class Compaction {
           }),
         pace: (bytes) => this.#pace(bytes, signal),
       },
-      async (scanned) => {
+      (scanned) => {
         badBytes ||= scanned.kind === 'bad-bytes';
         if (this.#visit(scanned, run)) found += 1;
-        await run.output.flushIfLarge();
+        return run.output.isLarge ? run.output.flush() : undefined;
       },
     );
     /* Records dropped meanwhile only make the count smaller: fewer found than live is damage. */
@@ -232,14 +233,25 @@ export class Compaction {
       failpoint('compaction.published');
       this.#addOutput(run);
     }
-    for (const { head, offset, settled } of run.moves) {
-      catalog.move(head, { segment: run.output.header.segment, offset, settled });
-    }
+    await this.#switch(run);
     for (const drop of run.deadDrops) catalog.forgetDrop(drop);
     for (const victim of victims) catalog.segments.remove(victim);
     failpoint('compaction.switched');
     await files.remove(victims);
     failpoint('compaction.removed');
+  }
+
+  /**
+   * Points the index to the output, some entries a turn: until all of them are, old and new files are
+   * there, and a copy that is dropped meanwhile is not live any more when its turn comes.
+   */
+  async #switch({ moves, output }: Run): Promise<void> {
+    const { catalog, clock } = this.#parts;
+    const { segment } = output.header;
+    for (const [i, { head, offset, settled }] of moves.entries()) {
+      if (i % MOVES_A_TURN === MOVES_A_TURN - 1) await nextTurn(clock);
+      catalog.move(head, { segment, offset, settled });
+    }
   }
 
   #addOutput(run: Run): void {

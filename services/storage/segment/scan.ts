@@ -12,8 +12,10 @@ import {
   HEADER_BYTES,
   type Head,
   MAGIC_BYTES,
-  RECORD_BYTES_MAX,
+  META_BYTES_MAX,
 } from '../record.ts';
+
+const HEAD_BYTES_MAX = HEADER_BYTES + META_BYTES_MAX;
 
 export type Scanned =
   | { readonly kind: 'record'; readonly head: Head; readonly data: Buffer }
@@ -42,17 +44,26 @@ export async function scanSegment(
   const window = new Window(source);
   let offset = source.start;
   while (offset < source.end) {
-    if (!window.has(offset, RECORD_BYTES_MAX)) await window.hold(offset, RECORD_BYTES_MAX);
-    const found = recordAt(window, offset, source) ?? (await badBytesAt(window, offset, source));
+    if (!window.has(offset, HEAD_BYTES_MAX)) await window.hold(offset, HEAD_BYTES_MAX);
+    const head = window.headAt(offset);
+    const recordBytes = head?.recordBytes ?? 0;
+    if (!window.has(offset, recordBytes)) await window.hold(offset, recordBytes);
+    const found =
+      recordAt(window, offset, { head, end: source.end }) ??
+      (await badBytesAt(window, offset, source));
     offset = found.kind === 'bad-bytes' ? found.end : found.head.offset + found.head.recordBytes;
     const waiting = visit(found);
     if (waiting !== undefined) await waiting;
   }
 }
 
-function recordAt(window: Window, offset: number, source: ScanSource): Scanned | null {
-  const head = window.headAt(offset);
-  if (head === null || offset + head.recordBytes > source.end) return null;
+/** The record of a head whose bytes are all in the window. */
+function recordAt(
+  window: Window,
+  offset: number,
+  { head, end }: { readonly head: Head | null; readonly end: number },
+): Scanned | null {
+  if (head === null || offset + head.recordBytes > end) return null;
   const data = dataOf(window.bytes, offset - window.start, head);
   return data === null ? { kind: 'bad-data', head } : { kind: 'record', head, data };
 }
@@ -65,7 +76,7 @@ async function badBytesAt(window: Window, offset: number, source: ScanSource): P
 async function nextHead(window: Window, offset: number, source: ScanSource): Promise<number> {
   let at = offset;
   while (at < source.end) {
-    await window.hold(at, Math.min(RECORD_BYTES_MAX, source.end - at));
+    await window.hold(at, MAGIC_BYTES.length);
     if (window.end <= at) return source.end;
     const found = window.bytes.indexOf(MAGIC_BYTES, at - window.start);
     if (found < 0) {
@@ -74,7 +85,7 @@ async function nextHead(window: Window, offset: number, source: ScanSource): Pro
       continue;
     }
     at = window.start + found;
-    await window.hold(at, RECORD_BYTES_MAX);
+    await window.hold(at, HEAD_BYTES_MAX);
     const head = window.headAt(at);
     if (head !== null && at + head.recordBytes <= source.end) return at;
     at += 1;
@@ -82,10 +93,10 @@ async function nextHead(window: Window, offset: number, source: ScanSource): Pro
   return source.end;
 }
 
-/** The part of the file that is in memory: one buffer, refilled as the scan goes. */
+/** The part of the file that is in memory, refilled as the scan goes: no byte is read twice. */
 class Window {
   readonly #source: ScanSource;
-  bytes: Buffer = Buffer.alloc(0);
+  bytes: Buffer = NO_BYTES;
   start = 0;
 
   constructor(source: ScanSource) {
@@ -105,11 +116,17 @@ class Window {
   /** Makes `length` bytes from `offset` available, or as many as there are before the end. */
   async hold(offset: number, length: number): Promise<void> {
     if (this.has(offset, length)) return;
-    const count = Math.min(Math.max(length, SCAN_WINDOW_BYTES), this.#source.end - offset);
-    const pieces: Uint8Array[] = [];
+    const isWithin = offset >= this.start && offset < this.end;
+    const kept = isWithin ? this.bytes.subarray(offset - this.start) : NO_BYTES;
+    const from = offset + kept.length;
+    const count = Math.min(
+      Math.max(length - kept.length, SCAN_WINDOW_BYTES),
+      this.#source.end - from,
+    );
+    const pieces: Uint8Array[] = kept.length === 0 ? [] : [kept];
     let read = 0;
     while (read < count) {
-      const piece = await this.#source.read(offset + read, count - read);
+      const piece = await this.#source.read(from + read, count - read);
       if (piece.length === 0) break;
       pieces.push(piece);
       read += piece.length;
@@ -126,3 +143,5 @@ class Window {
     return decodeHead(this.bytes, offset - this.start, { segment, salt, offset });
   }
 }
+
+const NO_BYTES = Buffer.alloc(0);
