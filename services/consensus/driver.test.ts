@@ -118,6 +118,15 @@ class World {
     return node;
   }
 
+  /** Entries that all flush soon, over so many tenths of a second. */
+  async write({ driver }: Node, count: number): Promise<void> {
+    for (let i = 0; i < count; i += 1) {
+      driver.propose(bytes(`s${i}`), ignore);
+      await this.clock.advance(100);
+      await this.flush();
+    }
+  }
+
   async kill(id: number): Promise<void> {
     this.nodes.delete(id);
     this.network.remove(nodeId(id));
@@ -274,16 +283,59 @@ describe('three drivers', () => {
     const leader = await world.leader();
     const late = [...world.nodes.keys()].find((id) => id !== leader.id) ?? 0;
     await world.kill(late);
-    for (let i = 0; i < 50; i += 1) {
-      leader.driver.propose(bytes(`s${i}`), ignore);
-      await world.clock.advance(100);
-      await world.flush();
-    }
-    expect(leader.driver.status().baseIndex).toBeGreaterThan(10);
+    await world.write(leader, 150);
+    expect(leader.driver.status().baseIndex).toBeGreaterThan(100);
     const back = await world.start(late, 5);
     await world.clock.advance(5000);
     expect(back.machine.texts).toEqual(leader.machine.texts);
     expect(back.log.base.index).toBeGreaterThan(0);
+    expect(world.fatal).toEqual([]);
+  });
+
+  test('a follower that was away for more than the slack finds the log whole', async () => {
+    const world = new World();
+    for (const id of [1, 2, 3]) await world.start(id, 5);
+    const leader = await world.leader();
+    await world.write(leader, 20);
+    const late = [...world.nodes.keys()].find((id) => id !== leader.id) ?? 0;
+    await world.kill(late);
+    await world.write(leader, 60);
+    const back = await world.start(late, 5);
+    await world.clock.advance(2000);
+    expect(back.machine.texts).toEqual(leader.machine.texts);
+    expect(back.log.base.index).toBeLessThan(20);
+    // Nobody is waited for any more.
+    await world.write(leader, 20);
+    expect(leader.driver.status().baseIndex).toBeGreaterThan(80);
+  });
+
+  test('a follower that takes longer to install a snapshot than the slack lasts needs no second one', async () => {
+    const world = new World();
+    for (const id of [1, 2, 3]) await world.start(id, 5);
+    const leader = await world.leader();
+    const late = [...world.nodes.keys()].find((id) => id !== leader.id) ?? 0;
+    await world.kill(late);
+    await world.write(leader, 150);
+    let captured = 0;
+    const { machine } = leader;
+    const openSnapshot = machine.openSnapshot.bind(machine);
+    machine.openSnapshot = () => {
+      captured += 1;
+      return openSnapshot();
+    };
+    const back = await world.start(late, 5);
+    const installed = Promise.withResolvers<undefined>();
+    const install = back.machine.installSnapshot.bind(back.machine);
+    back.machine.installSnapshot = async (point, chunks) => {
+      await installed.promise;
+      await install(point, chunks);
+    };
+    await world.clock.advance(2000);
+    await world.write(leader, 60);
+    installed.resolve(undefined);
+    await world.clock.advance(2000);
+    expect(back.machine.texts).toEqual(leader.machine.texts);
+    expect(captured).toBe(1);
     expect(world.fatal).toEqual([]);
   });
 

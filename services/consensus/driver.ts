@@ -18,8 +18,8 @@ import type {
   Ready,
 } from '../raft/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { CutPoints } from './cut-points.ts';
 import { handOver } from './hand-over.ts';
+import { LogCuts } from './log-cuts.ts';
 import { LogWriter } from './log-writer.ts';
 import type { ConsensusMetrics } from './metrics.ts';
 import { Proposals } from './proposals.ts';
@@ -73,13 +73,14 @@ export class Driver implements Consensus {
   #isDead = false;
   #isCaughtUp = false;
   #installing: Promise<void> | null = null;
-  readonly #cuts = new CutPoints();
+  readonly #cuts: LogCuts;
 
   constructor(parts: DriverParts, options: DriverOptions) {
     this.#parts = parts;
     this.#options = options;
     this.#core = new RaftCore(options.raft, options.initial);
     this.#status = this.#core.status();
+    this.#cuts = new LogCuts(parts, options.slackEntries);
     this.#writer = new LogWriter(parts.log, {
       persisted: (ready, last) => this.#persisted(ready, last),
       failed: (error) => this.#die(error),
@@ -336,6 +337,7 @@ export class Driver implements Consensus {
       const point = await snapshots.send({ peer, term: led.term, stillLeads, pause });
       metrics.snapshotsSent.add();
       logger.info({ peer, index: point.index }, 'snapshot sent');
+      this.#cuts.staged(peer, point, this.#core.status());
       this.#step(() => this.#core.snapshotSent(peer, point));
     } catch (error) {
       logger.warn({ peer, error: asError(error) }, 'snapshot not sent');
@@ -367,17 +369,14 @@ export class Driver implements Consensus {
     }
   }
 
-  /** Cuts the log behind what the state machine holds durably, less the slack. */
+  /** Cuts the log behind what nobody needs. */
   async #compact(): Promise<void> {
     if (this.#isDead || this.#installing !== null) return;
-    const { machine, log, snapshots } = this.#parts;
-    this.#cuts.note(machine.flushed);
-    const limit = Math.min(machine.flushed.index - this.#options.slackEntries, snapshots.keepFrom);
-    const cut = this.#cuts.take(this.#core.status().baseIndex, limit);
+    const cut = this.#cuts.next(this.#core.status());
     if (cut === null) return;
     try {
       await this.#writer.idle();
-      await log.compact(cut);
+      await this.#parts.log.compact(cut);
       this.#step(() => this.#core.compacted(cut));
     } catch (error) {
       this.#die(asError(error));

@@ -214,7 +214,7 @@ describe('a cluster after restarts', () => {
   });
 
   test('a node without a log gets a snapshot and survives a crash right after it', async () => {
-    const world = await worldWith(3, 5);
+    const world = await worldWith(3, 2);
     const leader = await world.leader();
     const victim = world.followers(leader)[0]!;
     world.crash(victim);
@@ -237,7 +237,7 @@ describe('a cluster after restarts', () => {
   });
 
   test('R22: a crash between an installed snapshot and the restart of the log is finished at open', async () => {
-    const world = await worldWith(3, 5);
+    const world = await worldWith(3, 2);
     const leader = await world.leader();
     const victim = world.followers(leader)[0]!;
     world.crash(victim);
@@ -256,7 +256,7 @@ describe('a cluster after restarts', () => {
   test.each(['while it is installed', 'after the log was restarted'])(
     'R22: a vote given during an install is remembered after a crash %s',
     async (when) => {
-      const world = await worldWith(3, 5);
+      const world = await worldWith(3, 2);
       const leader = await world.leader();
       const [victim, other] = world.followers(leader) as [number, number];
       world.crash(victim);
