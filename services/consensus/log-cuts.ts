@@ -8,7 +8,7 @@ import type { SnapshotTransfer } from './snapshot-transfer.ts';
 import type { StateMachine } from './state-machine.ts';
 
 /** What is kept for a follower that has just stopped, in slacks. */
-const HELD_SLACKS = 20;
+const HELD_SLACKS = 10;
 
 export interface LogCutsParts {
   readonly clock: Clock;

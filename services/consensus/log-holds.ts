@@ -1,14 +1,14 @@
 /**
  * From where on a leader keeps its log for followers that are behind: one that has just stopped, and one that
  * was sent a snapshot and has to install it and to catch up. Without them a follower that needs longer for its
- * snapshot than the slack of the log lasts under load would need the next one, for ever. Whoever comes no
- * nearer for a while, or falls too far behind, is left to a snapshot: what is kept stays in memory.
+ * snapshot than the slack of the log lasts under load would need the next one, for ever. Whoever is not heard
+ * for a while, or falls too far behind, is left to a snapshot: what is kept stays in memory.
  */
-import type { NodeId } from '../common/ids.ts';
+import type { NodeId, Term } from '../common/ids.ts';
 import { MINUTE_MS } from '../common/units.ts';
 import type { RaftStatus } from '../raft/types.ts';
 
-/** How long a follower that comes no nearer is waited for. */
+/** How long a follower of which nothing is heard is waited for. */
 const HOLD_MS = MINUTE_MS;
 
 interface Hold {
@@ -19,11 +19,13 @@ interface Hold {
   readonly untilMs: number;
 }
 
-type Followers = Pick<RaftStatus, 'peers' | 'lastIndex' | 'baseIndex'>;
+type Followers = Pick<RaftStatus, 'term' | 'peers' | 'lastIndex' | 'baseIndex'>;
 
 export class LogHolds {
   readonly #entriesMax: number;
   readonly #holds = new Map<NodeId, Hold>();
+  /** In which this node leads, or led last. */
+  #term: Term | null = null;
 
   /** `entriesMax`: what is kept at most for a follower that was sent no snapshot. */
   constructor(entriesMax: number) {
@@ -31,25 +33,39 @@ export class LogHolds {
   }
 
   /** What is known of the followers now; of nobody where this node does not lead. */
-  note({ peers, lastIndex, baseIndex }: Followers, nowMs: number): void {
-    for (const node of this.#holds.keys()) {
-      if (!peers.some((peer) => peer.node === node)) this.#holds.delete(node);
-    }
-    for (const { node, match } of peers) {
+  note(followers: Followers, nowMs: number): void {
+    const term = followers.peers.length > 0 ? followers.term : null;
+    if (term !== this.#term) this.#begin(followers, nowMs);
+    this.#term = term;
+    for (const { node, match, recentlyActive } of followers.peers) {
       const known = this.#holds.get(node);
-      const isNearer = match > (known?.index ?? baseIndex - 1);
-      if (isNearer) {
-        const isClose = known === undefined || lastIndex - match <= this.#entriesMax;
-        const entriesMax = isClose ? this.#entriesMax : known.entriesMax;
-        this.#holds.set(node, { index: match, entriesMax, untilMs: nowMs + HOLD_MS });
+      if (match > (known?.index ?? followers.baseIndex - 1)) {
+        this.#hold(node, match, followers, nowMs);
+      } else if (known !== undefined && recentlyActive) {
+        this.#holds.set(node, { ...known, untilMs: nowMs + HOLD_MS });
       }
     }
   }
 
-  /** `peer` has all of a snapshot of `index`: it may be as far behind as it is now, and a little more. */
+  /** How far they are a new leader has yet to hear: any of them may need what its log still has. */
+  #begin(followers: Followers, nowMs: number): void {
+    this.#holds.clear();
+    for (const { node } of followers.peers) {
+      this.#hold(node, followers.baseIndex, followers, nowMs);
+    }
+  }
+
+  /** `peer` has all of a snapshot of `index`: it may fall behind as much again while it installs it. */
   staged(peer: NodeId, index: number, lastIndex: number, nowMs: number): void {
-    const entriesMax = lastIndex - index + this.#entriesMax;
+    const entriesMax = 2 * (lastIndex - index) + this.#entriesMax;
     this.#holds.set(peer, { index, entriesMax, untilMs: nowMs + HOLD_MS });
+  }
+
+  /** One that was allowed more keeps it until it is close. */
+  #hold(node: NodeId, index: number, { lastIndex }: Followers, nowMs: number): void {
+    const allowed = this.#holds.get(node)?.entriesMax ?? this.#entriesMax;
+    const entriesMax = lastIndex - index <= this.#entriesMax ? this.#entriesMax : allowed;
+    this.#holds.set(node, { index, entriesMax, untilMs: nowMs + HOLD_MS });
   }
 
   /** The log must be kept behind this index; Infinity where nobody is waited for. */

@@ -28,14 +28,14 @@ export class Cursor {
 
   u32(): number {
     let value = 0;
-    for (let i = 0; i < 4; i += 1) value += this.#byte() * 2 ** (8 * i);
+    for (let i = 0; i < 4; i += 1) value += this.u8() * 2 ** (8 * i);
     return value;
   }
 
   varint(): number {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
-      const byte = this.#byte();
+      const byte = this.u8();
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
     }
@@ -48,7 +48,7 @@ export class Cursor {
     this.at += length;
   }
 
-  #byte(): number {
+  u8(): number {
     const byte = this.at < this.#end ? this.#bytes[this.at] : undefined;
     if (byte === undefined) throw ended();
     this.at += 1;

@@ -68,6 +68,10 @@ describe('a manifest', () => {
     const zeros = new Uint8Array(bytes.length + 5000);
     zeros.set(bytes);
     expect(tablesOf(zeros)).toEqual(whole);
+    // Zeros in the midst of it are none that were there before its bytes came.
+    expect(() => tablesOf(Buffer.concat([new Uint8Array(40_000), bytes]))).toThrow(
+      'there is a hole',
+    );
   });
 
   test('with any bit flipped is refused, or read as one that ends there', async () => {

@@ -75,21 +75,34 @@ function* fragmentsOf(bytes: Uint8Array): Generator<Fragment> {
   let at = 0;
   while (bytes.length - at >= FRAGMENT_HEAD_BYTES) {
     const left = BLOCK_BYTES - (at % BLOCK_BYTES);
-    if (left < FRAGMENT_HEAD_BYTES) {
+    if (left >= FRAGMENT_HEAD_BYTES) {
+      const fragment = fragmentAt(bytes, at, left);
+      if (fragment === null) return;
+      yield fragment;
+      at += FRAGMENT_HEAD_BYTES + fragment.data.length;
+    } else {
       at += left;
-      continue;
     }
-    const length = (bytes[at + 4] ?? 0) + (bytes[at + 5] ?? 0) * 256;
-    const end = at + FRAGMENT_HEAD_BYTES + length;
-    if (length > left - FRAGMENT_HEAD_BYTES) throw bad('a fragment is longer than its block');
-    const type = bytes[at + 6] ?? 0;
-    // A file that had room before its bytes came ends in zeros.
-    if (end > bytes.length || (length === 0 && type === 0)) return;
-    const stored = new Cursor(bytes, at, at + 4).u32();
-    if (!isCrcOf(bytes.subarray(at + 6, end), stored)) throw bad('a fragment fails its checksum');
-    yield { type, data: bytes.subarray(at + FRAGMENT_HEAD_BYTES, end) };
-    at = end;
   }
+}
+
+/** null: the file ends there. `left`: bytes of its block. @throws KvError `CORRUPT`. */
+function fragmentAt(bytes: Uint8Array, at: number, left: number): Fragment | null {
+  const head = new Cursor(bytes, at, at + FRAGMENT_HEAD_BYTES);
+  const stored = head.u32();
+  const length = head.u8() + head.u8() * 256;
+  const type = head.u8();
+  const end = head.at + length;
+  if (end > bytes.length && bytes.length - at < left) return null;
+  if (end > at + left) throw bad('a fragment is longer than its block');
+  if (length === 0 && type === 0) {
+    // A file that had room before its bytes came ends in zeros.
+    if (bytes.subarray(at).every((byte) => byte === 0)) return null;
+    throw bad('there is a hole');
+  }
+  if (!isCrcOf(bytes.subarray(head.at - 1, end), stored))
+    throw bad('a fragment fails its checksum');
+  return { type, data: bytes.subarray(head.at, end) };
 }
 
 /** A table of a level. */

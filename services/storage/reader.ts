@@ -9,7 +9,7 @@ import { DROPPED } from './copy-state.ts';
 import type { Catalog } from './index/catalog.ts';
 import { type Copy, chunkDataBytes, STATES, wholeBytes } from './index/entry.ts';
 import { HEAD_READS_MAX, RECORD_DATA_MAX } from './limits.ts';
-import type { Head } from './record.ts';
+import type { Address, Head } from './record.ts';
 import { dataOf, decodeChunkMeta, decodeCopyMeta, decodeHead, HEADER_BYTES } from './record.ts';
 import type { SegmentFiles } from './segment/files.ts';
 import type { CopyInfo, ReadResult } from './types.ts';
@@ -163,43 +163,40 @@ export class Reader {
 
   /** A read that the disk refuses, be it once or for lack of handles, tells nothing of the bytes. */
   async #record(id: CopyId, place: Place): Promise<RecordRead> {
-    let bytes: Buffer | null;
+    let stored: Stored | null;
     try {
-      bytes = await this.#bytes(place.segment, place.offset, place.recordBytes);
+      stored = await this.#read(place, place.recordBytes);
     } catch (error) {
       return { kind: 'refused', why: asError(error).message };
     }
-    if (bytes === null) return { kind: 'moved' };
-    if (bytes.length < place.recordBytes) return { kind: 'torn' };
-    const head = this.#decode(id, place, bytes);
+    if (stored === null) return { kind: 'moved' };
+    if (stored.bytes.length < place.recordBytes) return { kind: 'torn' };
+    const head = headOf(id, stored);
     if (head === null) return { kind: 'corrupt', why: 'the record head does not verify' };
-    const data = dataOf(bytes, 0, head);
+    const data = dataOf(stored.bytes, 0, head);
     if (data === null) return { kind: 'corrupt', why: 'the checksum of the bytes is wrong' };
     return { kind: 'found', head, data };
   }
 
   async #head(id: CopyId, copy: Copy): Promise<Head | null> {
-    const bytes = await this.#bytes(copy.segment, copy.offset, HEADER_BYTES + copy.metaBytes);
-    if (bytes !== null) return this.#decode(id, copy, bytes);
+    const stored = await this.#read(copy, HEADER_BYTES + copy.metaBytes);
+    if (stored !== null) return headOf(id, stored);
     const moved = this.#catalog.copy(id);
-    const known = moved !== undefined && moved.state !== DROPPED;
-    const again = known
-      ? await this.#bytes(moved.segment, moved.offset, HEADER_BYTES + moved.metaBytes)
-      : null;
-    return again === null || moved === undefined ? null : this.#decode(id, moved, again);
+    if (moved === undefined || moved.state === DROPPED) return null;
+    const again = await this.#read(moved, HEADER_BYTES + moved.metaBytes);
+    return again === null ? null : headOf(id, again);
   }
 
-  #decode(id: CopyId, { segment, offset }: Place, bytes: Buffer): Head | null {
+  /**
+   * The bytes of a place, and under which salt they were read: compaction may take their segment out of the
+   * index meanwhile. null: the file is gone, so the index has a newer place.
+   */
+  async #read({ segment, offset }: Place, length: number): Promise<Stored | null> {
     const salt = this.#catalog.segments.get(segment)?.salt;
-    const head = salt === undefined ? null : decodeHead(bytes, 0, { segment, salt, offset });
-    return head?.copyId === id ? head : null;
-  }
-
-  /** null: the file is gone, so the index has a newer place. */
-  async #bytes(segment: number, offset: number, length: number): Promise<Buffer | null> {
-    if (this.#catalog.segments.get(segment) === undefined) return null;
+    if (salt === undefined) return null;
     try {
-      return await this.#files.read(segment, offset, length);
+      const bytes = await this.#files.read(segment, offset, length);
+      return { bytes, address: { segment, salt, offset } };
     } catch (error) {
       if (error instanceof KvError && error.code === 'NOT_FOUND') return null;
       throw error;
@@ -216,4 +213,16 @@ export class Reader {
     else this.#options.onDamage(id, place, why);
     return record;
   }
+}
+
+/** What was read, and where it must say that it stands. */
+interface Stored {
+  readonly bytes: Buffer;
+  readonly address: Address;
+}
+
+/** Its head, or null where it is not the head of this copy's record. */
+function headOf(id: CopyId, { bytes, address }: Stored): Head | null {
+  const head = decodeHead(bytes, 0, address);
+  return head?.copyId === id ? head : null;
 }

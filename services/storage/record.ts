@@ -7,6 +7,7 @@
  *  16 offset u32 20 syncedTo u32          24 copyId 16      40 dataCrc u32    44 headCrc u32
  *  48 meta, then data
  */
+import { copyOf } from '../common/bytes.ts';
 import { crc32 } from '../common/checksum.ts';
 import {
   bytesOfHex,
@@ -226,7 +227,7 @@ export function decodeCopyMeta(head: Pick<Head, 'kind' | 'meta' | 'dataBytes'>):
   return {
     txnId: txnIdFrom(meta.subarray(0, 16)),
     digest: digestFrom(meta.subarray(16, 48)),
-    owner: meta.slice(isEnd ? END_META_BYTES : WHOLE_META_BYTES),
+    owner: copyOf(meta.subarray(isEnd ? END_META_BYTES : WHOLE_META_BYTES)),
     sizeBytes: isEnd ? readU64(view, 48) : head.dataBytes,
     chunkCount: isEnd ? view.getUint32(56, true) : 0,
   };

@@ -421,3 +421,37 @@ test('a failed write of compaction is final', async () => {
   expect(rig.failures).toHaveLength(1);
   await engine.close();
 });
+
+test('a read that is under way when its segment goes is answered, and is no damage', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096 });
+  let gate: Promise<undefined> | null = null;
+  const begun = Promise.withResolvers<undefined>();
+  const ended = Promise.withResolvers<undefined>();
+  const open = rig.disk.open.bind(rig.disk);
+  rig.disk.open = async (path, mode) => {
+    const file = await open(path, mode);
+    const read = file.read.bind(file);
+    file.read = async (offset, length) => {
+      const bytes = await read(offset, length);
+      begun.resolve(undefined);
+      await gate;
+      return bytes;
+    };
+    return file;
+  };
+  const { engine, kept } = await mixture(rig);
+  const value = present(kept[0], 'a value');
+  gate = ended.promise;
+  const reading = outcomeOf(engine, value);
+  const asking = engine.info(value.id);
+  await begun.promise;
+  await turns(2);
+  gate = null;
+  await compactAll(engine);
+  ended.resolve(undefined);
+  expect(await reading).toBe('found');
+  expect(await asking).toMatchObject({ sound: true });
+  expect(engine.usage().corruptRecords).toBe(0);
+  expect(await engine.info(value.id)).toMatchObject({ sound: true });
+  await engine.close();
+});

@@ -5,6 +5,7 @@
  * the volume is the old one or the new one. A bad record stops the move: nothing is ever dropped
  * because it could not be read.
  */
+import { copyOf } from '../../common/bytes.ts';
 import { type Clock, nextTurn, sleep } from '../../common/clock.ts';
 import { asError } from '../../common/errors.ts';
 import { failpoint } from '../../common/failpoint.ts';
@@ -15,7 +16,7 @@ import type { Logger } from '../../telemetry/logger.ts';
 import { COMMITTED } from '../copy-state.ts';
 import type { DamageLog } from '../damage.ts';
 import type { Catalog } from '../index/catalog.ts';
-import { MOVES_A_TURN } from '../limits.ts';
+import { COPY_BYTES_MAX, MOVES_A_TURN } from '../limits.ts';
 import type { StorageMetrics } from '../metrics.ts';
 import {
   type Draft,
@@ -57,7 +58,7 @@ interface Move {
   readonly settled: boolean;
 }
 
-/** One run's findings; applied to the catalog in one turn or thrown away. */
+/** One run's findings; applied to the catalog, all of them, or thrown away. */
 interface Run {
   readonly victims: ReadonlySet<number>;
   readonly output: CompactionOutput;
@@ -195,7 +196,8 @@ export class Compaction {
     return head.kind !== KIND.commit;
   }
 
-  #move(head: Head, data: Buffer, run: Run): void {
+  #move(scanned: Head, data: Buffer, run: Run): void {
+    const head = withoutBuffer(scanned);
     const copy = this.#parts.catalog.copy(head.copyId);
     const stages = head.kind === KIND.whole || head.kind === KIND.end;
     const settled = stages && copy?.state === COMMITTED;
@@ -205,12 +207,13 @@ export class Compaction {
       flags: settled ? FLAG_COMMITTED : 0,
       copyId: head.copyId,
       meta: head.meta,
-      data,
+      // What waits for its write must not keep a whole window for a few bytes of it.
+      data: data.length <= COPY_BYTES_MAX ? copyOf(data) : data,
       dataCrc: head.dataCrc,
     };
     const offset = run.output.add(record);
     if (head.kind === KIND.commit) run.keptBytes += recordBytesOf(record);
-    else run.moves.push({ head: withoutBuffer(head), offset, settled });
+    else run.moves.push({ head, offset, settled });
   }
 
   /** No file that could hold the dropped copy is left once the victims are gone. */
@@ -233,25 +236,14 @@ export class Compaction {
       failpoint('compaction.published');
       this.#addOutput(run);
     }
-    await this.#switch(run);
-    for (const drop of run.deadDrops) catalog.forgetDrop(drop);
+    await inTurns(this.#parts.clock, run.moves, ({ head, offset, settled }) => {
+      catalog.move(head, { segment: run.output.header.segment, offset, settled });
+    });
+    await inTurns(this.#parts.clock, run.deadDrops, (drop) => catalog.forgetDrop(drop));
     for (const victim of victims) catalog.segments.remove(victim);
     failpoint('compaction.switched');
     await files.remove(victims);
     failpoint('compaction.removed');
-  }
-
-  /**
-   * Points the index to the output, some entries a turn: until all of them are, old and new files are
-   * there, and a copy that is dropped meanwhile is not live any more when its turn comes.
-   */
-  async #switch({ moves, output }: Run): Promise<void> {
-    const { catalog, clock } = this.#parts;
-    const { segment } = output.header;
-    for (const [i, { head, offset, settled }] of moves.entries()) {
-      if (i % MOVES_A_TURN === MOVES_A_TURN - 1) await nextTurn(clock);
-      catalog.move(head, { segment, offset, settled });
-    }
   }
 
   #addOutput(run: Run): void {
@@ -296,5 +288,20 @@ export class Compaction {
 
 const NO_BYTES = new Uint8Array(0);
 
+/**
+ * Some entries of the index a turn: until all of them point to the output, old and new files are there, and
+ * a copy that is dropped meanwhile is not live any more when its turn comes.
+ */
+async function inTurns<T>(
+  clock: Clock,
+  items: readonly T[],
+  change: (item: T) => void,
+): Promise<void> {
+  for (const [i, item] of items.entries()) {
+    if (i % MOVES_A_TURN === MOVES_A_TURN - 1) await nextTurn(clock);
+    change(item);
+  }
+}
+
 /** The head without its hold on the window that it was read from. */
-const withoutBuffer = (head: Head): Head => ({ ...head, meta: head.meta.slice() });
+const withoutBuffer = (head: Head): Head => ({ ...head, meta: copyOf(head.meta) });
