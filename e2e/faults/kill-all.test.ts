@@ -14,7 +14,7 @@ import { rebuilt } from '../harness/health.ts';
 import { get, put } from '../harness/kv.ts';
 
 const KILLS = 4;
-const CLIENTS = 32;
+const CLIENTS = 8;
 /** A record of two KiB: LevelDB flushes after 2000 of them. */
 const HEADERS = { 'x-minikv-meta-a': 'a'.repeat(2000) };
 const CREATED = 201;
