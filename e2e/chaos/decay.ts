@@ -3,11 +3,12 @@
  * later sync vouches for, or that a clean stop did (docs/formats/frame-log.md). A bad last frame that
  * no sync covers looks like a write that a crash cut short, and nobody could tell.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Random, seededRandom } from '../../services/common/random.ts';
 import { FRAME_HEAD_BYTES, framesOf } from '../harness/frames.ts';
 import { flipBit, sizeOf, truncate } from '../harness/harm.ts';
+import { metadataFolder } from '../harness/metadata-folder.ts';
 import type { DamagedFile } from './schedule.ts';
 
 /** How the process has to end before: a stop in good order makes durable what it vouches for. */
@@ -86,10 +87,8 @@ async function cutEnd(path: string | null, random: Random): Promise<string | nul
 
 /** A bit of any file of the LevelDB table, or an end of one. */
 async function flipTable(folder: string, random: Random): Promise<string | null> {
-  const state = join(folder, 'state');
-  const name = await readFile(join(state, 'metadata.current'), 'utf8').catch(() => null);
-  if (name === null) return null;
-  const table = join(state, name.trim());
+  const table = await metadataFolder(folder).catch(() => null);
+  if (table === null) return null;
   const names = (await readdir(table)).filter((each) => !/^(LOCK|LOG|LOG\.old)$/.test(each));
   const path = join(table, names[random.below(names.length)] ?? '');
   return random.below(2) === 0 ? flipSomewhere(path, random) : cutEnd(path, random);

@@ -12,6 +12,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Cluster } from '../harness/cluster.ts';
 import { rebuilt } from '../harness/health.ts';
 import { get, put } from '../harness/kv.ts';
+import { metadataFolder } from '../harness/metadata-folder.ts';
 
 const KILLS = 4;
 const CLIENTS = 8;
@@ -34,16 +35,9 @@ afterAll(async () => {
 const valueOf = (key: string): Buffer => Buffer.from(`value of ${key}`);
 
 /** Where each coordinator's LevelDB is. */
-async function tableFolders(): Promise<readonly string[]> {
-  const states = cluster.rows
-    .filter(({ role }) => role === 'coordinator')
-    .map(({ name }) => join(cluster.folder, name, 'state'));
-  return Promise.all(
-    states.map(async (state) => {
-      const pointer = await readFile(join(state, 'metadata.current'), 'utf8');
-      return join(state, pointer.trim());
-    }),
-  );
+function tableFolders(): Promise<readonly string[]> {
+  const coordinators = cluster.rows.filter(({ role }) => role === 'coordinator');
+  return Promise.all(coordinators.map(({ dataDir }) => metadataFolder(dataDir)));
 }
 
 /** Resolves when any of these folders gets a table. */

@@ -13,6 +13,7 @@ import { framesOf } from '../harness/frames.ts';
 import { append, flipBit, sizeOf, truncate } from '../harness/harm.ts';
 import { randomValue } from '../harness/kv.ts';
 import { Ledger } from '../harness/ledger.ts';
+import { metadataFolder } from '../harness/metadata-folder.ts';
 import { sample } from '../harness/scrape.ts';
 import { waitFor } from '../harness/wait-for.ts';
 
@@ -287,10 +288,7 @@ test('a flipped bit in one slot of an identity changes nothing but a count', asy
 }, 90_000);
 
 describe("a coordinator's metadata", () => {
-  const tableOf = async (name: string): Promise<string> => {
-    const state = join(folderOf(name), 'state');
-    return join(state, (await readFile(join(state, 'metadata.current'), 'utf8')).trim());
-  };
+  const tableOf = (name: string): Promise<string> => metadataFolder(folderOf(name));
   const files = async (name: string, ending: RegExp): Promise<readonly string[]> => {
     const table = await tableOf(name);
     return (await readdir(table))

@@ -3,13 +3,12 @@
  * compare, stops with a clear word, and its next start takes the others' state; they serve throughout.
  * Method: change the running digest in a stopped node's store, with a checksum that fits, and write on.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Level } from 'level';
 import { Cluster, httpUrl } from '../harness/cluster.ts';
 import { call, get, put } from '../harness/kv.ts';
+import { metadataFolder } from '../harness/metadata-folder.ts';
 import { waitFor } from '../harness/wait-for.ts';
 
 const META_KEY = Uint8Array.of(0);
@@ -30,9 +29,7 @@ afterAll(async () => {
 
 /** Another digest, stored as if it were the right one. */
 async function changeDigest(dataDir: string): Promise<void> {
-  const state = join(dataDir, 'state');
-  const name = (await readFile(join(state, 'metadata.current'), 'utf8')).trim();
-  const db = new Level<Uint8Array, Uint8Array>(join(state, name), {
+  const db = new Level<Uint8Array, Uint8Array>(await metadataFolder(dataDir), {
     keyEncoding: 'view',
     valueEncoding: 'view',
     compression: false,

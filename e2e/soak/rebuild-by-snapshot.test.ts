@@ -4,12 +4,13 @@
  * Method: enough large entries that every log is cut; then the manifest of one node's LevelDB gets a
  * flipped bit, and another node loses its log and its metadata together.
  */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Cluster, httpUrl } from '../harness/cluster.ts';
 import { flipBit } from '../harness/harm.ts';
 import { get, put } from '../harness/kv.ts';
+import { metadataFolder } from '../harness/metadata-folder.ts';
 import { sample } from '../harness/scrape.ts';
 import { waitFor } from '../harness/wait-for.ts';
 
@@ -63,10 +64,7 @@ async function isCut(name: string): Promise<boolean> {
   return !files.includes('000000000001.log');
 }
 
-async function tableOf(name: string): Promise<string> {
-  const state = join(cluster.row(name).dataDir, 'state');
-  return join(state, (await readFile(join(state, 'metadata.current'), 'utf8')).trim());
-}
+const tableOf = (name: string): Promise<string> => metadataFolder(cluster.row(name).dataDir);
 
 test('damaged metadata, and log and metadata gone together, are rebuilt by a snapshot', async () => {
   await writeAll();

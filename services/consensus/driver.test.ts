@@ -163,6 +163,21 @@ async function three(): Promise<World> {
 const ignore = (): void => {};
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 
+/** Three nodes with a slack of five entries, of which one follower has died between so many entries. */
+async function oneAway(
+  before: number,
+  since: number,
+): Promise<{ world: World; leader: Node; late: number }> {
+  const world = new World();
+  for (const id of [1, 2, 3]) await world.start(id, 5);
+  const leader = await world.leader();
+  await world.write(leader, before);
+  const late = [...world.nodes.keys()].find((id) => id !== leader.id) ?? 0;
+  await world.kill(late);
+  await world.write(leader, since);
+  return { world, leader, late };
+}
+
 describe('three drivers', () => {
   test('that start anew have a leader long before the shortest patient timeout', async () => {
     const world = await three();
@@ -278,12 +293,7 @@ describe('three drivers', () => {
   });
 
   test('a follower that the log cannot help gets a snapshot', async () => {
-    const world = new World();
-    for (const id of [1, 2, 3]) await world.start(id, 5);
-    const leader = await world.leader();
-    const late = [...world.nodes.keys()].find((id) => id !== leader.id) ?? 0;
-    await world.kill(late);
-    await world.write(leader, 150);
+    const { world, leader, late } = await oneAway(0, 150);
     expect(leader.driver.status().baseIndex).toBeGreaterThan(100);
     const back = await world.start(late, 5);
     await world.clock.advance(5000);
@@ -293,13 +303,7 @@ describe('three drivers', () => {
   });
 
   test('a follower that was away for more than the slack finds the log whole', async () => {
-    const world = new World();
-    for (const id of [1, 2, 3]) await world.start(id, 5);
-    const leader = await world.leader();
-    await world.write(leader, 20);
-    const late = [...world.nodes.keys()].find((id) => id !== leader.id) ?? 0;
-    await world.kill(late);
-    await world.write(leader, 40);
+    const { world, leader, late } = await oneAway(20, 40);
     const back = await world.start(late, 5);
     await world.clock.advance(2000);
     expect(back.machine.texts).toEqual(leader.machine.texts);
@@ -310,12 +314,7 @@ describe('three drivers', () => {
   });
 
   test('a follower that takes longer to install a snapshot than the slack lasts needs no second one', async () => {
-    const world = new World();
-    for (const id of [1, 2, 3]) await world.start(id, 5);
-    const leader = await world.leader();
-    const late = [...world.nodes.keys()].find((id) => id !== leader.id) ?? 0;
-    await world.kill(late);
-    await world.write(leader, 150);
+    const { world, leader, late } = await oneAway(0, 150);
     let captured = 0;
     const { machine } = leader;
     const openSnapshot = machine.openSnapshot.bind(machine);

@@ -24,7 +24,7 @@ type Followers = Pick<RaftStatus, 'term' | 'peers' | 'lastIndex' | 'baseIndex'>;
 export class LogHolds {
   readonly #entriesMax: number;
   readonly #holds = new Map<NodeId, Hold>();
-  /** In which this node leads, or led last. */
+  /** In which this node leads; null: it does not. */
   #term: Term | null = null;
 
   /** `entriesMax`: what is kept at most for a follower that was sent no snapshot. */

@@ -56,7 +56,7 @@ async function isNeeded(disk: Disk, folder: string, number: number): Promise<boo
 
 /**
  * The same in a folder that LevelDB has open: a file is believed bad only if it is so again after
- * `pause`, since LevelDB may have been writing it.
+ * `pause`, since LevelDB may have finished and listed it after it was read.
  */
 export async function findDecayedTable(
   disk: Disk,

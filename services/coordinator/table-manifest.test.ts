@@ -40,6 +40,15 @@ async function store(): Promise<{ folder: string; manifest: string }> {
   return { folder, manifest: join(folder, name) };
 }
 
+/** What a manifest lists cut anywhere. */
+function listsOf(bytes: Uint8Array): ReadonlySet<string> {
+  const lists = new Set<string>();
+  for (let length = 0; length <= bytes.length; length += 1) {
+    lists.add([...tablesOf(bytes.subarray(0, length))].join());
+  }
+  return lists;
+}
+
 describe('a manifest', () => {
   test('lists what all rows rest on, also where a stop has left more', async () => {
     const { folder } = await store();
@@ -59,10 +68,7 @@ describe('a manifest', () => {
   test('cut anywhere lists what it did at some time before', async () => {
     const bytes = new Uint8Array(await readFile((await store()).manifest));
     const whole = tablesOf(bytes);
-    const lists = new Set<string>();
-    for (let length = 0; length <= bytes.length; length += 1) {
-      lists.add([...tablesOf(bytes.subarray(0, length))].join());
-    }
+    const lists = listsOf(bytes);
     expect(lists.size).toBeGreaterThan(10);
     expect(lists.has([...whole].join())).toBe(true);
     const zeros = new Uint8Array(bytes.length + 5000);
@@ -76,10 +82,7 @@ describe('a manifest', () => {
 
   test('with any bit flipped is refused, or read as one that ends there', async () => {
     const bytes = new Uint8Array(await readFile((await store()).manifest));
-    const lists = new Set<string>();
-    for (let length = 0; length <= bytes.length; length += 1) {
-      lists.add([...tablesOf(bytes.subarray(0, length))].join());
-    }
+    const lists = listsOf(bytes);
     let refusals = 0;
     for (let at = 0; at < bytes.length; at += 1) {
       const bit = 1 << (at % 8);

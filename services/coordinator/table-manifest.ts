@@ -12,6 +12,7 @@ import { concatBytes } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
 import { bufferOf } from '../common/ids.ts';
 import { KIB } from '../common/units.ts';
+import { contentOf } from '../disk/content.ts';
 import type { Disk } from '../disk/disk.ts';
 import { Cursor, isCrcOf } from './leveldb-bytes.ts';
 
@@ -153,15 +154,6 @@ function changesOf(edit: Uint8Array): { gone: readonly Place[]; come: readonly P
     }
   }
   return { gone, come };
-}
-
-async function contentOf(disk: Disk, path: string): Promise<Uint8Array> {
-  const file = await disk.open(path, 'read');
-  try {
-    return await file.read(0, await file.size());
-  } finally {
-    await file.close();
-  }
 }
 
 const bad = (message: string): KvError => new KvError('CORRUPT', message);

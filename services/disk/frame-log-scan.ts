@@ -4,6 +4,7 @@
  * nobody was promised.
  */
 import { join } from 'node:path';
+import { contentOf } from './content.ts';
 import type { Disk } from './disk.ts';
 import { FRAME_HEADER_BYTES } from './frame.ts';
 import {
@@ -79,7 +80,7 @@ class Scanner {
   }
 
   async read(name: string): Promise<void> {
-    const bytes = await this.#bytesOf(name);
+    const bytes = await contentOf(this.#disk, join(this.#options.path, name));
     const header = decodeSegmentHeader(bytes);
     if (this.#bad === null && header !== null && this.#follows(name, header)) {
       this.#readFrames(name, header, bytes);
@@ -105,15 +106,6 @@ class Scanner {
     const kind = !wasDurable ? 'torn' : this.#bytesDropped === 0 ? 'lost' : 'corrupt';
     const damage = { kind, position, file, bytesDropped: this.#bytesDropped } as const;
     return { ...found, ...known, damage };
-  }
-
-  async #bytesOf(name: string): Promise<Uint8Array> {
-    const file = await this.#disk.open(join(this.#options.path, name), 'read');
-    try {
-      return await file.read(0, await file.size());
-    } finally {
-      await file.close();
-    }
   }
 
   #end(): number {

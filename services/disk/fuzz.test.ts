@@ -3,6 +3,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { seededRandom } from '../common/random.ts';
 import { anyDamage, awaitedOr, damaged, harmed } from '../testing/arbitrary-damage.ts';
+import { contentOf } from './content.ts';
 import { readFrame, sealFrame } from './frame.ts';
 import { FrameLog } from './frame-log.ts';
 import { MemoryDisk } from './memory-disk.ts';
@@ -47,13 +48,6 @@ async function openLog(disk: MemoryDisk, read: string[] = []): Promise<FrameLog>
       beforeRepair: () => Promise.resolve(),
     },
   );
-}
-
-async function contentOf(disk: MemoryDisk, path: string): Promise<Uint8Array> {
-  const file = await disk.open(path, 'read');
-  const bytes = await file.read(0, await file.size());
-  await file.close();
-  return bytes;
 }
 
 async function replace(disk: MemoryDisk, path: string, bytes: Uint8Array): Promise<void> {

@@ -255,7 +255,6 @@ test('while the index is switched others have their turns: what they drop stays 
   const later = values.slice(1, 9).concat(values.slice(-9, -1));
   const drops: Promise<unknown>[] = [];
   let seen: readonly string[] = [];
-  const soon = (fn: () => void): void => void setImmediate(fn);
   rig.clock.soon = (fn) => {
     if (isSwitching) {
       isSwitching = false;
@@ -264,7 +263,7 @@ test('while the index is switched others have their turns: what they drop stays 
         seen = outcomes;
       });
     }
-    soon(fn);
+    setImmediate(fn);
   };
   expect(await engine.compactOnce()).toBe(true);
   await Promise.all(drops);

@@ -197,11 +197,11 @@ export class Compaction {
   }
 
   #move(scanned: Head, data: Buffer, run: Run): void {
-    const head = withoutBuffer(scanned);
-    const copy = this.#parts.catalog.copy(head.copyId);
-    const stages = head.kind === KIND.whole || head.kind === KIND.end;
+    const copy = this.#parts.catalog.copy(scanned.copyId);
+    const stages = scanned.kind === KIND.whole || scanned.kind === KIND.end;
     const settled = stages && copy?.state === COMMITTED;
-    if (head.kind === KIND.commit && copy !== undefined && run.victims.has(copy.segment)) return;
+    if (scanned.kind === KIND.commit && copy !== undefined && run.victims.has(copy.segment)) return;
+    const head = withoutBuffer(scanned);
     const record: Draft = {
       kind: head.kind,
       flags: settled ? FLAG_COMMITTED : 0,

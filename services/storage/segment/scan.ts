@@ -48,9 +48,7 @@ export async function scanSegment(
     const head = window.headAt(offset);
     const recordBytes = head?.recordBytes ?? 0;
     if (!window.has(offset, recordBytes)) await window.hold(offset, recordBytes);
-    const found =
-      recordAt(window, offset, { head, end: source.end }) ??
-      (await badBytesAt(window, offset, source));
+    const found = recordAt(window, head, source.end) ?? (await badBytesAt(window, offset, source));
     offset = found.kind === 'bad-bytes' ? found.end : found.head.offset + found.head.recordBytes;
     const waiting = visit(found);
     if (waiting !== undefined) await waiting;
@@ -58,13 +56,9 @@ export async function scanSegment(
 }
 
 /** The record of a head whose bytes are all in the window. */
-function recordAt(
-  window: Window,
-  offset: number,
-  { head, end }: { readonly head: Head | null; readonly end: number },
-): Scanned | null {
-  if (head === null || offset + head.recordBytes > end) return null;
-  const data = dataOf(window.bytes, offset - window.start, head);
+function recordAt(window: Window, head: Head | null, end: number): Scanned | null {
+  if (head === null || head.offset + head.recordBytes > end) return null;
+  const data = dataOf(window.bytes, head.offset - window.start, head);
   return data === null ? { kind: 'bad-data', head } : { kind: 'record', head, data };
 }
 
