@@ -5,15 +5,20 @@ import type { StorageEngine } from '../storage/types.ts';
 import { StorageRig, type Value } from '../testing/storage-rig.ts';
 import { Unnamed } from './unnamed.ts';
 
-/** Destroys the head of the record that staged a copy, as it stands on the disk. */
-async function destroy(rig: StorageRig, { end }: Value): Promise<void> {
+/** Destroys the heads of the records that staged these copies, as they stand on the disk. */
+async function destroy(rig: StorageRig, values: readonly Value[]): Promise<void> {
+  const written: { file: string; bytes: Buffer }[] = [];
   for (const file of await rig.segments()) {
-    const at = Buffer.from(await rig.bytesOf(file)).indexOf(Buffer.from(end.owner));
-    if (at < 0) continue;
-    rig.disk.flipBit(file, at);
-    return;
+    written.push({ file, bytes: Buffer.from(await rig.bytesOf(file)) });
   }
-  throw new Error('no such record');
+  for (const { end } of values) {
+    const owner = Buffer.from(end.owner);
+    const found = written
+      .map(({ file, bytes }) => ({ file, at: bytes.indexOf(owner) }))
+      .find(({ at }) => at >= 0);
+    if (found === undefined) throw new Error('no such record');
+    rig.disk.flipBit(found.file, found.at);
+  }
 }
 
 /** Copies that one life staged, and the next one, which finds their records destroyed or whole. */
@@ -26,7 +31,7 @@ async function inherited(
   const values: Value[] = [];
   for (let i = 0; i < count; i += 1) values.push(await rig.whole(before, 500));
   await before.close();
-  if (as === 'destroyed') for (const value of values) await destroy(rig, value);
+  if (as === 'destroyed') await destroy(rig, values);
   return { engine: await rig.open(), ids: values.map(({ id }) => id) };
 }
 
@@ -83,7 +88,7 @@ test('what this life staged stays: a record may name it after the walk was there
   const rig = new StorageRig();
   const engine = await rig.open();
   const value = await rig.whole(engine, 500);
-  await destroy(rig, value);
+  await destroy(rig, [value]);
   expect((await engine.info(value.id))?.owner).toHaveLength(0);
   await new Unnamed(engine).walkEnded();
   expect(await stateOf(engine, value.id)).toBe('staged');
