@@ -18,6 +18,7 @@ const SETTLE_MS = 2 * MINUTE_MS;
 /** A cluster is looked at anew by itself within this time. */
 const LOOK_MS = 6 * MINUTE_MS;
 const PUT_MS = 10_000;
+const GET_MS = 10_000;
 const WRITES = ['create', 'update', 'patch', 'delete', 'deletecollection'];
 
 let namespace: Namespace;
@@ -95,5 +96,11 @@ async function putAndGet(url: URL, value: string): Promise<void> {
   await namespace.waitFor(`${value} to be taken at ${url.href}`, PUT_MS, async () => {
     return (await fetch(at, { method: 'PUT', body: value })).ok;
   });
-  expect(await (await fetch(at)).text()).toBe(value);
+  let read = '';
+  await namespace.waitFor(`${value} to be given back at ${url.href}`, GET_MS, async () => {
+    const answer = await fetch(at);
+    read = await answer.text();
+    return answer.ok;
+  });
+  expect(read).toBe(value);
 }

@@ -116,6 +116,7 @@ function rowOf(): Uint8Array {
     version: { index: logIndex(123_456), ordinal: 0 },
     copies,
     headers: [['content-type', 'image/jpeg']] as const,
+    data: null,
   };
   return encodeRecord(writer, { value, thin: false });
 }

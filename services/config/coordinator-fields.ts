@@ -1,6 +1,6 @@
 /** Settings of a coordinator. */
 import { z } from 'zod';
-import { GIB, HOUR_MS, MINUTE_MS, SECOND_MS } from '../common/units.ts';
+import { GIB, HOUR_MS, KIB, MINUTE_MS, SECOND_MS } from '../common/units.ts';
 import { type Conflict, commonConflicts, commonFields, commonOptions } from './common-fields.ts';
 import {
   duration,
@@ -16,6 +16,9 @@ import {
 } from './fields.ts';
 import type { CoordinatorOptions } from './options.ts';
 import type { Role } from './role.ts';
+
+/** LevelDB writes each row several times over: of larger values that is more than a volume would write. */
+const INLINE_MAX = 16 * KIB;
 
 const schema = z.object({
   id: field(processName(), {
@@ -61,6 +64,12 @@ const schema = z.object({
     fallback: '5GiB',
     value: 'SIZE',
     help: 'largest value',
+  }),
+  inlineMax: field(size(0, INLINE_MAX), {
+    class: 'restart',
+    fallback: '0',
+    value: 'SIZE',
+    help: 'largest value that coordinators keep with its key, instead of volumes (0: none)',
   }),
   blobCache: field(size(0, 64 * GIB), {
     class: 'reload',
@@ -140,6 +149,7 @@ export const coordinatorRole: Role<typeof schema, CoordinatorOptions> = {
     replicas: values.replicas,
     minReplicas: values.minReplicas,
     maxObjectBytes: values.maxObject,
+    inlineMaxBytes: values.inlineMax,
     blobCacheBytes: values.blobCache,
     requestTimeoutMs: values.requestTimeout,
     fenceMs: values.fence,

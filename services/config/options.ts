@@ -45,6 +45,8 @@ export interface CoordinatorOptions extends CommonOptions {
   /** Copies that a write needs, at most `replicas`. */
   readonly minReplicas: number;
   readonly maxObjectBytes: number;
+  /** Largest value that coordinators keep themselves; 0: none. */
+  readonly inlineMaxBytes: number;
   readonly blobCacheBytes: number;
   readonly requestTimeoutMs: number;
   /** Age after which an undecided transaction can no longer be decided. */

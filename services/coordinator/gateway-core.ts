@@ -67,7 +67,7 @@ export class GatewayCore implements Gateway {
     return this.#reads.open({ found, range, key }, context);
   }
 
-  redirect(found: Found): Redirect {
+  redirect(found: Found): Redirect | null {
     return this.#reads.redirect(found);
   }
 

@@ -130,7 +130,8 @@ export interface Gateway {
     key: Uint8Array,
     context: ReadContext,
   ): Promise<OpenedValue>;
-  redirect(found: Found): Redirect;
+  /** null: the value is at hand here, and at no volume. */
+  redirect(found: Found): Redirect | null;
   list(request: ListRequest, context: ReadContext): Promise<Page>;
   transaction(txnId: TxnId, timeoutMs: number): Promise<TxnAnswer>;
 }

@@ -8,6 +8,7 @@
 import { assert } from '../common/assert.ts';
 import { asError, KvError } from '../common/errors.ts';
 import { MIB } from '../common/units.ts';
+import { TABLES_END, TABLES_FIRST } from '../metadata/keys.ts';
 import { inLogOrder, type OutcomeRow } from '../metadata/outcomes.ts';
 import type { MetadataStore } from '../metadata/store.ts';
 import {
@@ -122,6 +123,11 @@ export class LevelMetadataStore implements MetadataStore {
   /** What waits to be written, or is being written; null: nothing. */
   get frozen(): FlushMeta | null {
     return this.#frozen?.meta ?? null;
+  }
+
+  /** Bytes of all rows on the disk, roughly. */
+  storedBytes(): Promise<number> {
+    return this.#db.approximateSize(Uint8Array.of(TABLES_FIRST), Uint8Array.of(TABLES_END));
   }
 
   /** The caller does not change the arrays that it puts here, nor those that it gets. */

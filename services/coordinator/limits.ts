@@ -4,6 +4,8 @@ import { KIB, MIB, MINUTE_MS, SECOND_MS } from '../common/units.ts';
 export const LIMITS = {
   /** Values up to here are gathered whole and travel with their stage-end in one message. */
   smallBytesMax: 256 * KIB,
+  /** Inline values of one transaction, together; what does not fit goes to volumes. */
+  inlineEntryBytesMax: 64 * KIB,
   /** Data of one staged chunk. */
   chunkBytes: 256 * KIB,
   /** Chunks on the way to one volume that it has not acknowledged. */

@@ -29,6 +29,7 @@ import { BlobCache } from './blob-cache.ts';
 import { Committer } from './committer.ts';
 import { GatewayCore } from './gateway-core.ts';
 import { RegistryService } from './grpc/registry-service.ts';
+import { InlineRule } from './inline-rule.ts';
 import { AdvanceJob } from './jobs/advance.ts';
 import { Reaper } from './jobs/reaper.ts';
 import { Reconcile } from './jobs/reconcile.ts';
@@ -40,7 +41,7 @@ import { type CoordinatorMetrics, coordinatorMetrics, sampleCoordinator } from '
 import { ReadPath } from './read-path.ts';
 import { Settler } from './settler.ts';
 import { StateAudit } from './state-audit.ts';
-import type { StateExchange } from './state-exchange.ts';
+import type { PeerFormats, StateExchange } from './state-exchange.ts';
 import type { OpenTable } from './table.ts';
 import { VolumeStreams } from './volume-client.ts';
 import { VolumeRegistry } from './volume-registry.ts';
@@ -67,7 +68,7 @@ export interface MemberParts {
   readonly metrics: Metrics;
   readonly folder: NodeFolder;
   readonly transport: Transport;
-  readonly exchange: StateExchange;
+  readonly exchange: StateExchange & PeerFormats;
   readonly introduce: () => Introduction;
   readonly onFatal: (error: Error) => void;
   readonly slackEntries?: number;
@@ -228,7 +229,8 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
   };
   const cache = new BlobCache({ bytesMax: options.blobCacheBytes });
   const committer = new Committer({ ...shared, settler: new Settler(shared) });
-  const writes = new WritePath({ ...shared, committer }, options);
+  const inline = buildInlineRule(parts, options, opened);
+  const writes = new WritePath({ ...shared, committer, inline }, options);
   const advance = new AdvanceJob(shared, options);
   const hintAdvance = (): void => advance.hint();
   const gateway = new GatewayCore({
@@ -250,6 +252,7 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
     part('registry', registry),
     part('volume streams', volumes),
     part('registry service', registryService),
+    part('inline rule', inline),
     part('committer', committer),
     part('advance', advance),
     part('reaper', new Reaper(shared)),
@@ -280,6 +283,17 @@ interface Shared {
   readonly registry: VolumeRegistry;
   readonly volumes: VolumeStreams;
   readonly metrics: CoordinatorMetrics;
+}
+
+function buildInlineRule(
+  { clock, logger, disk, exchange, folder }: MemberParts,
+  options: CoordinatorOptions,
+  { identity, metadata }: Opened,
+): InlineRule {
+  return new InlineRule(
+    { clock, logger, metadata, disk, peers: exchange },
+    { ...options, coordinators: identity.members.length, path: folder.path },
+  );
 }
 
 function buildDriver(parts: MemberParts, options: CoordinatorOptions, opened: Opened): Driver {

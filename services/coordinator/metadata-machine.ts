@@ -144,6 +144,11 @@ export class ReplicatedMetadata implements StateMachine, Metadata {
     return this.#content.store.unflushedBytes;
   }
 
+  /** Bytes that the state takes on the disk, roughly. */
+  storedBytes(): Promise<number> {
+    return this.#content.store.storedBytes();
+  }
+
   get marks(): Marks {
     return this.#content.state.marks;
   }

@@ -316,7 +316,7 @@ test('a redirect names a live volume with a token that it accepts', async () => 
   world.volumes.at(1).isHeard = false;
   world.volumes.at(2).suspected = true;
   const found = await world.done(world.gateway.find(key, world.reading()));
-  const url = new URL(world.gateway.redirect(found).url);
+  const url = new URL(world.gateway.redirect(found)?.url ?? '');
   expect(url.host).toBe('host-3:6000');
   const copyId = found.record.copies.find(({ disk }) => disk === 3)?.copyId;
   expect(url.pathname).toBe(`/blob/${copyId}`);

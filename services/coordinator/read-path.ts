@@ -70,7 +70,8 @@ export class ReadPath {
     throw new KvError('REPLICAS_UNAVAILABLE', 'the value is replaced faster than it can be read');
   }
 
-  redirect({ record }: Found): Redirect {
+  redirect({ record }: Found): Redirect | null {
+    if (record.data !== null) return null;
     const { clock, directory, metadata } = this.#components;
     const live = record.copies.flatMap((copy) => {
       const volume = directory.find(copy.disk);
@@ -127,13 +128,11 @@ export class ReadPath {
   async #openOnce({ found, range, key }: Opening, context: ReadContext): Promise<OpenedValue> {
     const { record } = found;
     const wanted = checkRange(range, record.size);
+    if (record.data !== null) return this.#opened(found, record.data, wanted);
     const readCopies = (): CopyReader =>
       new CopyReader(this.#components, { key, record }, { barrierMs: context.timeoutMs });
     if (record.size <= LIMITS.pieceBytes) {
-      const data = await this.#whole(found, readCopies);
-      const part = data.subarray(wanted.offset, wanted.offset + wanted.length);
-      this.#components.metrics.bytesRead.add(part.length);
-      return { found, body: once(part), whole: part };
+      return this.#opened(found, await this.#whole(found, readCopies), wanted);
     }
     const { metrics } = this.#components;
     const pieces = new PieceReader({ copies: readCopies(), budget: this.#budget, metrics }, wanted);
@@ -145,6 +144,12 @@ export class ReadPath {
       pieces.close();
       throw error;
     }
+  }
+
+  #opened(found: Found, data: Uint8Array, { offset, length }: ByteRange): OpenedValue {
+    const part = data.subarray(offset, offset + length);
+    this.#components.metrics.bytesRead.add(length);
+    return { found, body: once(part), whole: part };
   }
 
   /** A value of one piece, digest-checked: from the cache, or from a copy and into the cache. */

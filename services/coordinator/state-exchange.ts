@@ -23,3 +23,9 @@ export interface StateExchange {
   /** Called once, before the first `tellDigest`. */
   listenForDigests(listener: StateListener): void;
 }
+
+/** What peers have said of the commands and rows that they know. */
+export interface PeerFormats {
+  /** Every one knows those of `format`, by its newest hello; false where one has said none yet. */
+  everyPeerKnows(format: number): boolean;
+}

@@ -30,6 +30,8 @@ export interface Table {
   iterator(range: TableRange): { all(): Promise<readonly TableRow[]> };
   /** The keys alone. */
   keys(range: TableRange): { all(): Promise<readonly Uint8Array[]> };
+  /** Bytes on the disk of the rows in [start, end); what was written last may be left out. */
+  approximateSize(start: Uint8Array, end: Uint8Array): Promise<number>;
   snapshot(): TableSnapshot;
   close(): Promise<void>;
 }

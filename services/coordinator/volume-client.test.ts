@@ -6,6 +6,7 @@ import { KvError } from '../common/errors.ts';
 import { copyId, diskId, hexOf, session, txnId } from '../common/ids.ts';
 import type { DataReplies, DataRequest, DataRequests } from '../rpc/generated/volume.ts';
 import type { Introduction } from '../rpc/hello.ts';
+import { helloTo } from '../rpc/hello.ts';
 import type { LinkOptions } from '../rpc/link.ts';
 import type { Link, StreamEvents } from '../rpc/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
@@ -68,7 +69,7 @@ class FarEnd implements Link {
 
   greet(from = 1, clusterId = self.clusterId, bootId = 1): void {
     const who = { role: 'volume', name: 'v', from, to: 1, clusterId, bootId };
-    const hello = { ...self, protocol: 1, ...who };
+    const hello = { ...helloTo(self, 1), ...who };
     this.events?.onMessage({ hello, replies: [] });
   }
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { diskId, logIndex, NOBODY, nodeId, session } from '../common/ids.ts';
 import type { CoordinatorFrame, Heartbeat, VolumeFrame } from '../rpc/generated/registry.ts';
 import type { Introduction } from '../rpc/hello.ts';
+import { helloTo } from '../rpc/hello.ts';
 import type { StreamEvents } from '../rpc/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { noMetrics } from '../testing/coordinator-world.ts';
@@ -44,7 +45,7 @@ class Volume {
   }
 
   hello(more: Record<string, unknown> = {}): void {
-    const value = { ...self, protocol: 1, role: 'volume', name: this.name, from: this.disk, to: 0 };
+    const value = { ...helloTo(self, 0), role: 'volume', name: this.name, from: this.disk };
     this.send({ $case: 'hello', value: { ...value, ...more } });
   }
 

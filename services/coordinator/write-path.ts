@@ -17,6 +17,7 @@ import { ChunkStager } from './chunk-stager.ts';
 import type { RoundPut } from './commit-round.ts';
 import type { Committed, Committer, Running } from './committer.ts';
 import type { MutationContext, MutationResult, PutRequest, TransactionOp } from './gateway.ts';
+import type { InlineLimit } from './inline-rule.ts';
 import { LIMITS } from './limits.ts';
 import type { Metadata } from './metadata-port.ts';
 import type { WriteMetrics } from './metrics.ts';
@@ -35,6 +36,7 @@ export interface WriteComponents {
   readonly volumes: VolumeClient;
   readonly committer: Committer;
   readonly metrics: WriteMetrics;
+  readonly inline: InlineLimit;
 }
 
 export interface WriteOptions {
@@ -52,6 +54,8 @@ interface Upload {
   /** More of its beginning than a small value has. */
   readonly head: Uint8Array;
 }
+
+type Planning = Pick<PutRequest, 'key' | 'condition' | 'headers'>;
 
 export class WritePath {
   readonly #components: WriteComponents;
@@ -79,6 +83,7 @@ export class WritePath {
   /** @throws KvError `STOPPING`, `NO_LEADER`, `TOO_FEW_VOLUMES`, `NO_SPACE`, `OVERLOADED`. */
   async admit(declaredBytes: number | null, timeoutMs: number): Promise<void> {
     if (!this.#isLed()) await this.#awaitLeader(timeoutMs);
+    if (declaredBytes !== null && this.#components.inline.takes(declaredBytes)) return;
     const writable = this.#writable();
     const { minReplicas } = this.#options;
     requireVolumes(writable, minReplicas);
@@ -120,7 +125,7 @@ export class WritePath {
     if (!this.#isLed()) await this.#awaitLeader(context.timeoutMs);
     const giveBack = this.#budget.take(bytesOf(ops));
     try {
-      const planned = ops.map((op) => this.#planOp(op));
+      const planned = this.#planAll(ops);
       return this.#result(await this.#run(planned, context, this.#deadline(context)).outcome);
     } finally {
       giveBack();
@@ -158,8 +163,11 @@ export class WritePath {
   ): Promise<MutationResult> {
     const digest = digestOf(data);
     requireDigest(request, digest);
-    const stager = this.#whole(request.key, data, digest);
-    const planned = [this.#planPut(request, stager)];
+    const planned = [
+      this.#components.inline.takes(data.length)
+        ? this.#planInline(request, data, digest)
+        : this.#planPut(request, this.#whole(request.key, data, digest)),
+    ];
     const committed = await this.#run(planned, context, this.#deadline(context)).outcome;
     this.#components.metrics.bytesWritten.add(data.length);
     return this.#result(committed);
@@ -225,15 +233,27 @@ export class WritePath {
     );
   }
 
-  #planOp({ key, condition, body }: TransactionOp): PlannedOp {
-    if (body.kind !== 'put') return { key, condition, body };
-    return this.#planPut({ key, condition, headers: body.headers }, this.#atHand(key, body.data));
+  /** What all its values together would make of a log entry has a bound, so that others pass by it. */
+  #planAll(ops: readonly TransactionOp[]): readonly PlannedOp[] {
+    let roomBytes: number = LIMITS.inlineEntryBytesMax;
+    return ops.map(({ key, condition, body }) => {
+      if (body.kind !== 'put') return { key, condition, body };
+      const { data, headers } = body;
+      const digest = digestOf(data);
+      if (data.length > roomBytes || !this.#components.inline.takes(data.length)) {
+        return this.#planPut({ key, condition, headers }, this.#atHand(key, data, digest));
+      }
+      roomBytes -= data.length;
+      return this.#planInline({ key, condition, headers }, data, digest);
+    });
   }
 
-  #planPut(
-    { key, condition, headers }: Pick<PutRequest, 'key' | 'condition' | 'headers'>,
-    stager: Stager,
-  ): PlannedOp {
+  #planInline({ key, condition, headers }: Planning, data: Uint8Array, digest: Digest): PlannedOp {
+    const blobId = this.#mintBlobId();
+    return { key, condition, body: { kind: 'inline', blobId, digest, headers, data } };
+  }
+
+  #planPut({ key, condition, headers }: Planning, stager: Stager): PlannedOp {
     const volumes = this.#writable();
     requireVolumes(volumes, this.#options.minReplicas);
     const put: RoundPut = { key, stager, places: this.#places.of(key, volumes) };
@@ -241,8 +261,7 @@ export class WritePath {
   }
 
   /** A value at hand: in one message where it fits, else as chunks that all are held. */
-  #atHand(key: Uint8Array, data: Uint8Array): Stager {
-    const digest = digestOf(data);
+  #atHand(key: Uint8Array, data: Uint8Array, digest: Digest): Stager {
     if (data.length <= LIMITS.smallBytesMax) return this.#whole(key, data, digest);
     const stager = this.#chunked(key, data.length);
     for (let at = 0; at < data.length; at += LIMITS.chunkBytes) {

@@ -4,7 +4,7 @@ import { ByteWriter } from '../common/bytes.ts';
 import { digestOf } from '../common/digest.ts';
 import type { Digest, TxnId } from '../common/ids.ts';
 import { encodeCommand } from '../metadata/command-codec.ts';
-import type { Commit, Condition, Op, StagedCopy } from '../metadata/commands.ts';
+import type { Commit, Condition, InlineBody, Op, StagedCopy } from '../metadata/commands.ts';
 import type { Headers } from '../metadata/records.ts';
 import type { RoundPut } from './commit-round.ts';
 import type { MutationContext } from './gateway.ts';
@@ -14,6 +14,7 @@ export interface PlannedOp {
   readonly condition: Condition | null;
   readonly body:
     | { readonly kind: 'put'; readonly put: RoundPut; readonly headers: Headers }
+    | InlineBody
     | { readonly kind: 'delete' }
     | { readonly kind: 'check' };
 }
@@ -59,9 +60,10 @@ function idempotencyOf(context: MutationContext, ops: readonly Op[]): Commit['id
 export function requestHash(ops: readonly Op[]): Digest {
   const out = new ByteWriter();
   for (const { key, condition, body } of ops) {
-    out.text(body.kind).bytes(key);
+    // Where a value is kept is not the client's affair.
+    out.text(body.kind === 'inline' ? 'put' : body.kind).bytes(key);
     writeCondition(out, condition);
-    if (body.kind === 'put') out.hex(body.digest);
+    if (body.kind === 'put' || body.kind === 'inline') out.hex(body.digest);
   }
   return digestOf(out.finish());
 }

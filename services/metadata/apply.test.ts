@@ -55,6 +55,7 @@ describe('Commit', () => {
       version: { index: w.index, ordinal: 1 },
       copies: [1, 2, 3].map((n) => ({ disk: n, copyId: copy(7) })),
       headers: [],
+      data: null,
     });
   });
 

@@ -38,7 +38,10 @@ const value: ValueRecord = {
     { disk: diskId(300), copyId: copy(8) },
   ],
   headers,
+  data: null,
 };
+
+const inline: ValueRecord = { ...value, size: 5, copies: [], data: utf8('value') };
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   commit: {
@@ -64,6 +67,20 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       { key: utf8('c'), condition: { kind: 'absent' }, body: { kind: 'check' } },
       { key: utf8('d'), condition: { kind: 'match', blobIds: [] }, body: { kind: 'check' } },
       { key: utf8('e'), condition: null, body: { kind: 'delete' } },
+    ],
+  },
+  'commit-inline': {
+    kind: 'commit',
+    txnId: txn(65_537, 2),
+    need: 2,
+    want: 3,
+    idempotency: null,
+    ops: [
+      {
+        key: utf8('a'),
+        condition: null,
+        body: { kind: 'inline', blobId: blob(3), digest: hash(5), headers, data: utf8('value') },
+      },
     ],
   },
   abort: { kind: 'abort', txnId: txn(1, 2) },
@@ -181,6 +198,11 @@ const ROWS: Readonly<
     codec.encodeRecord(out, { value, thin: true }),
     codec.decodeRecord,
     { value, thin: true },
+  ],
+  'record-inline': [
+    codec.encodeRecord(out, { value: inline, thin: false }),
+    codec.decodeRecord,
+    { value: inline, thin: false },
   ],
   thin: [
     codec.encodeThin(out, thin),

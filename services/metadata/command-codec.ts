@@ -59,7 +59,7 @@ const CONDITIONS: readonly (Condition['kind'] | 'none')[] = [
   'match',
   'none-match',
 ];
-const BODIES: readonly OpBody['kind'][] = ['put', 'delete', 'check'];
+const BODIES: readonly OpBody['kind'][] = ['put', 'delete', 'check', 'inline'];
 const DISK_STATES: readonly (DiskState | null)[] = [null, 'active', 'draining', 'gone'];
 
 /** A fresh array: the caller may keep it. */
@@ -71,7 +71,7 @@ export function encodeCommand(command: Command): Uint8Array {
 }
 
 /**
- * The keys of the command are views of `bytes`.
+ * The keys and the inline values of the command are views of `bytes`.
  * @throws KvError `CORRUPT` for an unknown version or kind, and for fields that do not fit.
  */
 export function decodeCommand(bytes: Uint8Array): Command {
@@ -174,6 +174,11 @@ function readCondition(from: ByteReader): Condition | null {
 
 function writeBody(out: ByteWriter, body: OpBody): void {
   out.u8(BODIES.indexOf(body.kind));
+  if (body.kind === 'inline') {
+    out.hex(body.blobId).hex(body.digest);
+    writeHeaders(out, body.headers);
+    out.bytes(body.data);
+  }
   if (body.kind !== 'put') return;
   out.hex(body.blobId).u64(body.size).hex(body.digest).u8(body.copies.length);
   for (const copy of body.copies) out.u32(copy.disk).u64(copy.session);
@@ -182,8 +187,12 @@ function writeBody(out: ByteWriter, body: OpBody): void {
 
 function readBody(from: ByteReader): OpBody {
   const kind = oneOf(BODIES, from.u8());
-  if (kind !== 'put') return { kind };
+  if (kind === 'delete' || kind === 'check') return { kind };
   const blobId = from.hex(16) as BlobId;
+  if (kind === 'inline') {
+    const digest = from.hex(32) as Digest;
+    return { kind, blobId, digest, headers: readHeaders(from), data: from.bytes() };
+  }
   const size = from.u64();
   const digest = from.hex(32) as Digest;
   const copies: StagedCopy[] = [];

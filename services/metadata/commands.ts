@@ -37,8 +37,22 @@ export interface PutBody {
   readonly headers: Headers;
 }
 
+/** A small value whose bytes are part of the state: every coordinator keeps them, no volume does. */
+export interface InlineBody {
+  readonly kind: 'inline';
+  /** Names this value, as that of a put does. */
+  readonly blobId: BlobId;
+  readonly digest: Digest;
+  readonly headers: Headers;
+  readonly data: Uint8Array;
+}
+
 /** A delete of an absent key is `absent` (404) unless a condition refused it first. */
-export type OpBody = PutBody | { readonly kind: 'delete' } | { readonly kind: 'check' };
+export type OpBody =
+  | PutBody
+  | InlineBody
+  | { readonly kind: 'delete' }
+  | { readonly kind: 'check' };
 
 export interface Op {
   readonly key: Uint8Array;
@@ -49,7 +63,7 @@ export interface Op {
 export interface Commit {
   readonly kind: 'commit';
   readonly txnId: TxnId;
-  /** Distinct disks that each put needs (minimum replicas). */
+  /** Distinct disks that each put needs (minimum replicas); an inline value needs none. */
   readonly need: number;
   /** Copies below this make the key thin (replication factor). */
   readonly want: number;

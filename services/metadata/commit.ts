@@ -109,10 +109,17 @@ function write(state: State, op: Op, { at, copies, want, index, ordinal }: Write
     const effect = at.value === undefined ? 'absent' : 'deleted';
     return { effect, version, copyCount: 0, blobId: '' };
   }
-  const { blobId, size, digest, headers } = body;
-  const value = { blobId, size, digest, version, copies, headers };
-  state.records.write(at, { value, suspects: [], want }, index);
+  const { blobId, digest, headers } = body;
   const effect = at.value === undefined ? 'created' : 'replaced';
+  if (body.kind === 'inline') {
+    const { data } = body;
+    const value = { blobId, size: data.length, digest, version, copies, headers, data };
+    state.records.write(at, { value, suspects: [], want: 0 }, index);
+    const copyCount = Math.min(want, state.small.cluster.members.length);
+    return { effect, version, copyCount, blobId };
+  }
+  const value = { blobId, size: body.size, digest, version, copies, headers, data: null };
+  state.records.write(at, { value, suspects: [], want }, index);
   return { effect, version, copyCount: copies.length, blobId };
 }
 

@@ -6,12 +6,6 @@
 const SEED_A = 0x9e3779b9;
 const SEED_B = 0x85ebca6b;
 
-/**
- * Which bytes rows have. To be raised whenever a command makes other bytes than in the build before:
- * digests of nodes of different formats say nothing about each other.
- */
-export const STATE_FORMAT = 2;
-
 export class RowDigest {
   #a = 0;
   #b = 0;

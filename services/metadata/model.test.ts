@@ -28,7 +28,7 @@ interface Draw {
 
 const draws = fc.array(
   fc.record<Draw>({
-    kind: fc.nat({ max: 13 }),
+    kind: fc.nat({ max: 14 }),
     key: fc.nat({ max: 3 }),
     disks: fc.uniqueArray(fc.integer({ min: 1, max: DISKS }), { minLength: 1, maxLength: 4 }),
     a: fc.nat({ max: 30 }),
@@ -85,6 +85,11 @@ class Author {
         disk: diskId(1 + b),
         session: session(a % 2 === 0 ? a : (this.#world.state.disk(diskId(1 + b))?.session ?? 0)),
       }),
+      ({ key, a, b }) =>
+        this.#world.commit([
+          this.#inline(`k${key}`, a),
+          ...(b === 0 ? [remove(`k${key + 1}`)] : []),
+        ]),
       (own) => this.#past[own.a % Math.max(1, this.#past.length)] ?? this.#commit(own),
     ];
     const compose = kinds[draw.kind % kinds.length] ?? kinds[0];
@@ -131,6 +136,11 @@ class Author {
     const idempotency =
       a % 4 === 0 ? { principal: 'p', key: `i${b}`, requestHash: hash(a % 8) } : null;
     return this.#world.commit([put, ...others], { need: 1 + (b % 2), want: 3, idempotency });
+  }
+
+  #inline(key: string, length: number) {
+    this.#blobs += 1;
+    return this.#world.inline({ key, blob: this.#blobs, data: 'v'.repeat(length) });
   }
 
   #second(key: number, disks: readonly number[]) {

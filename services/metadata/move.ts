@@ -37,7 +37,9 @@ interface Moving {
 
 function decide(state: State, index: LogIndex, { command, at }: Moving): TxnOutcome {
   const { value } = at;
-  if (value?.blobId !== command.blobId) return { kind: 'refused', index, reason: 'record-changed' };
+  if (value?.blobId !== command.blobId || value.data !== null) {
+    return { kind: 'refused', index, reason: 'record-changed' };
+  }
   const suspects = state.records.suspects(at);
   const reason = refusal(state, command, { value, suspects });
   if (reason !== null) return { kind: 'refused', index, reason };

@@ -34,6 +34,8 @@ import type {
 const VERSION = 1;
 /** Since it says whether the disk is reconciled. */
 const DISK_VERSION = 2;
+/** A record whose value is in it; one whose value lies on volumes has version 1. */
+const INLINE_VERSION = 2;
 
 /** A record and whether a thin row stands beside it, which saves a look-up at each overwrite. */
 export interface StoredRecord {
@@ -77,12 +79,12 @@ const REFUSALS: readonly MoveRefusal[] = [
 ];
 const DISK_STATES: readonly DiskState[] = ['active', 'draining', 'gone'];
 
-export function encodeRecord(out: ByteWriter, stored: StoredRecord): Uint8Array {
-  const { value } = stored;
+export function encodeRecord(out: ByteWriter, { value, thin }: StoredRecord): Uint8Array {
+  const { data } = value;
   out
     .reset()
-    .u8(VERSION)
-    .u8(stored.thin ? 1 : 0)
+    .u8(data === null ? VERSION : INLINE_VERSION)
+    .u8(thin ? 1 : 0)
     .hex(value.blobId)
     .u64(value.size)
     .hex(value.digest)
@@ -90,11 +92,13 @@ export function encodeRecord(out: ByteWriter, stored: StoredRecord): Uint8Array 
     .u16(value.version.ordinal);
   writeCopies(out, value.copies);
   writeHeaders(out, value.headers);
+  if (data !== null) out.bytes(data);
   return copyOf(out.finish());
 }
 
+/** The data of an inline value is a view of `bytes`. */
 export function decodeRecord(bytes: Uint8Array): StoredRecord {
-  const from = open(bytes);
+  const from = open(bytes, INLINE_VERSION);
   const thin = from.u8() === 1;
   const value: ValueRecord = {
     blobId: from.hex(16) as BlobId,
@@ -103,6 +107,7 @@ export function decodeRecord(bytes: Uint8Array): StoredRecord {
     version: { index: from.u64() as LogIndex, ordinal: from.u16() },
     copies: readCopies(from),
     headers: readHeaders(from),
+    data: bytes[0] === INLINE_VERSION ? from.bytes() : null,
   };
   from.end();
   return { value, thin };

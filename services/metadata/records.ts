@@ -34,8 +34,11 @@ export interface ValueRecord {
   readonly size: number;
   readonly digest: Digest;
   readonly version: Version;
+  /** Of an inline value: none. */
   readonly copies: readonly Copy[];
   readonly headers: Headers;
+  /** The bytes of an inline value; null: volumes hold them. */
+  readonly data: Uint8Array | null;
 }
 
 /** How a mutation ended; what a repeated command, an idempotent retry and `GET /txn/ID` answer. */
@@ -51,7 +54,10 @@ export type TxnOutcome =
 export interface OpResult {
   readonly effect: 'created' | 'replaced' | 'deleted' | 'absent' | 'checked';
   readonly version: Version;
-  /** Copies that count, after striking stale sessions; 0 for a delete or a check. */
+  /**
+   * Copies that count, after striking stale sessions; 0 for a delete or a check. Of an inline value: the
+   * coordinators that keep it, at most as many as were wanted.
+   */
   readonly copyCount: number;
   /** Of a put: its blob. Empty otherwise. */
   readonly blobId: BlobId | '';

@@ -109,6 +109,7 @@ test('a hello of any content is taken or refused', () => {
     version: text,
     address: text,
     httpAddress: text,
+    stateFormat: number,
     bootId: number,
   });
   const expected = { role: 'volume', clusterId: 'c1', to: 1, from: 2, name: null } as const;
@@ -147,6 +148,7 @@ describe('a message that cannot be decoded ends its stream and nothing else', ()
     version: '1',
     address: 'a:1',
     httpAddress: 'a:2',
+    stateFormat: 3,
     bootId: 3,
   };
   const settle = { action: 1, copyIds: [bytes16, bytes16] };

@@ -3,17 +3,19 @@
  * receiver that is not meant refuses, so that a stale address never mixes two clusters or two nodes.
  */
 import { KvError } from '../common/errors.ts';
+import { STATE_FORMAT } from '../common/version.ts';
 import type { Hello } from './generated/common.ts';
 
 export const PROTOCOL_VERSION = 1;
 
 /** Who this process is, as it introduces itself. */
-export type Introduction = Omit<Hello, 'protocol' | 'to'>;
+export type Introduction = Omit<Hello, 'protocol' | 'stateFormat' | 'to'>;
 
 /** A hello from `self` to node or disk `to` (0: not known). */
 export const helloTo = (self: Introduction, to: number): Hello => ({
   ...self,
   protocol: PROTOCOL_VERSION,
+  stateFormat: STATE_FORMAT,
   to,
 });
 

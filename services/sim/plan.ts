@@ -73,7 +73,10 @@ export function planOf(seed: number, profile: Profile): SimPlan {
     profile,
     coordinators,
     volumes,
-    coordinatorOptions: drawCoordinatorOptions(draw, volumes),
+    coordinatorOptions: {
+      ...drawCoordinatorOptions(draw, volumes),
+      inlineMaxBytes: Draw.of(seed, `inline-${profile}`).pick([0, 40, 16 * KIB]),
+    },
     volumeOptions: drawVolumeOptions(draw, profile),
     slackEntries: draw.pick([0, 3, 20, 100, 10_000]),
     workload: drawWorkload(Draw.of(seed, 'workload-plan')),

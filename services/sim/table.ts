@@ -132,6 +132,14 @@ class SimTable implements Table {
     return { all: async () => (await rows.all()).map(([key]) => key) };
   }
 
+  approximateSize(start: Uint8Array, end: Uint8Array): Promise<number> {
+    this.#wantOpen();
+    const rows = this.#inOrder();
+    const range = rows.slice(lowerBound(rows, nameOf(start)), lowerBound(rows, nameOf(end)));
+    const size = range.reduce((sum, { key, value }) => sum + key.length + value.length, 0);
+    return Promise.resolve(size);
+  }
+
   snapshot(): TableSnapshot {
     this.#wantOpen();
     return new Snapshot(this.#inOrder());

@@ -49,6 +49,13 @@ const body: fc.Arbitrary<OpBody> = fc.oneof(
     copies: fc.array(fc.record({ disk, session: sessions }), { maxLength: 5 }),
     headers: fc.array(fc.tuple(fc.string(), fc.string()), { maxLength: 3 }),
   }),
+  fc.record({
+    kind: fc.constant('inline' as const),
+    blobId: blob,
+    digest: hash,
+    headers: fc.array(fc.tuple(fc.string(), fc.string()), { maxLength: 3 }),
+    data: fc.uint8Array({ maxLength: 40 }),
+  }),
 );
 
 const commit = fc.record({

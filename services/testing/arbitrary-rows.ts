@@ -55,6 +55,7 @@ export const anyRecord: fc.Arbitrary<StoredRecord> = fc.record({
     version,
     copies,
     headers: fc.array(fc.tuple(text, text), { maxLength: 3 }),
+    data: fc.oneof(fc.constant(null), fc.uint8Array({ maxLength: 40 })),
   }),
   thin: fc.boolean(),
 });

@@ -56,6 +56,9 @@ export class CoordinatorWorld {
   readonly cache = new BlobCache({ bytesMax: 2 ** 20 });
   readonly settler = new Settler(this);
   readonly committer = new Committer(this);
+  /** Largest value that is kept inline; none, unless a test sets it. */
+  inlineMaxBytes = -1;
+  readonly inline = { takes: (bytes: number): boolean => bytes <= this.inlineMaxBytes };
   readonly writes: WritePath;
   readonly gateway: GatewayCore;
   hints = 0;

@@ -212,6 +212,7 @@ export class MemoryGateway implements Gateway {
         version: { index: this.#here, ordinal },
         copies: [{ disk: diskId(1), copyId: copyId(copy) }],
         headers,
+        data: null,
       },
     });
     return id;

@@ -99,6 +99,18 @@ export class MetadataWorld {
     };
   }
 
+  /** A put whose value the state keeps itself. */
+  inline(spec: Pick<PutSpec, 'key' | 'blob' | 'condition'> & { readonly data: string }): Op {
+    const body = {
+      kind: 'inline',
+      blobId: blob(spec.blob),
+      digest: hash(spec.blob),
+      headers: [],
+      data: utf8(spec.data),
+    } as const;
+    return { key: utf8(spec.key ?? 'k'), condition: spec.condition ?? null, body };
+  }
+
   commit(ops: readonly Op[], change: Partial<Commit> = {}): Commit {
     return {
       kind: 'commit',

@@ -81,6 +81,8 @@ export class StoreWorld implements VolumeDirectory {
   readonly registry = this;
   /** No value is answered from memory: reads show what volumes hold. */
   readonly cache = new BlobCache({ bytesMax: 0 });
+  /** All values lie on volumes. */
+  readonly inline = { takes: (): boolean => false };
   readonly introduce = (): Introduction => introductionOf('coordinator', 1);
   readonly openLink: OpenLink = (options) => this.#connect(options);
   readonly volumes = new VolumeStreams(this);

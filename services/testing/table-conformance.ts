@@ -50,6 +50,21 @@ export function describeTable(name: string, make: () => Promise<TablesUnderTest>
       expect([get('a'), get('b'), get('c')]).toEqual([null, '4', '3']);
     });
 
+    test('tells about how much a range takes, of what was not written just now', async () => {
+      const value = 'v'.repeat(1000);
+      await table.batch(
+        Array.from({ length: 8000 }, (_, i) => put(`k${10_000 + i}`, value)),
+        SYNCED,
+      );
+      await table.batch([put('l', value)], SYNCED);
+      const all = await table.approximateSize(utf8('k'), utf8('l'));
+      expect(all).toBeGreaterThan(4_000_000);
+      expect(all).toBeLessThan(16_000_000);
+      const half = await table.approximateSize(utf8('k'), utf8('k14'));
+      expect(half).toBeLessThan(0.7 * all);
+      expect(await table.approximateSize(utf8('m'), utf8('n'))).toBe(0);
+    });
+
     test('has the rows of a range in byte order, as many as are wanted', async () => {
       await table.batch(
         ['b', 'a', 'ab', 'c', 'B'].map((key) => put(key, key)),

@@ -24,6 +24,7 @@ const hello = (to: number) => ({
   address: '',
   version: '1',
   httpAddress: '',
+  stateFormat: 3,
 });
 const hex = (text: string): Buffer => Buffer.from(bytesOfHex(text));
 

@@ -53,6 +53,7 @@ class World {
         address: '',
         version: '1',
         httpAddress: '',
+        stateFormat: 3,
       }),
       addressOf: (disk) => (disk === 2 ? 'v2:6001' : undefined),
       openLink: (options) => {

@@ -122,6 +122,7 @@ class World {
       address: '',
       version: '1',
       httpAddress: '',
+      stateFormat: 3,
     };
     link.deliver({ body: { $case: 'hello', value } });
   }

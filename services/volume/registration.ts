@@ -30,6 +30,7 @@ import {
   type RosterRow,
   type VolumeFrame,
 } from '../rpc/generated/registry.ts';
+import { helloTo } from '../rpc/hello.ts';
 import type { LinkOptions } from '../rpc/link.ts';
 import { REGISTRY_STREAM } from '../rpc/streams.ts';
 import type { Link, Outgoing, StreamEvents } from '../rpc/types.ts';
@@ -170,18 +171,17 @@ export class Registration {
 
   hello(): Hello {
     const { identity, version, directAddress } = this.#options;
-    return {
-      protocol: 1,
+    const self = {
       clusterId: this.#clusterId ?? '',
       role: 'volume',
       name: identity.name,
       from: this.#disk,
-      to: 0,
       bootId: this.#boots,
       address: directAddress,
       version,
       httpAddress: this.#options.httpAddress,
     };
+    return helloTo(self, 0);
   }
 
   /** Sends questions to one coordinator; false when none is there. */

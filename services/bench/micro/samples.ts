@@ -84,4 +84,5 @@ export const RECORD: ValueRecord = {
   version: { index: logIndex(123_456), ordinal: 0 },
   copies: [1, 2, 3].map((disk) => ({ disk: diskId(disk), copyId: copyOfWrite(BLOB) })),
   headers: HEADERS,
+  data: null,
 };

@@ -4,8 +4,8 @@ import { systemClock } from '../../common/clock.ts';
 import { KvError } from '../../common/errors.ts';
 import { clusterId, logIndex, type NodeId, nodeId, term } from '../../common/ids.ts';
 import { seededRandom } from '../../common/random.ts';
+import { STATE_FORMAT } from '../../common/version.ts';
 import type { Identity, Member, SnapshotChunk } from '../../consensus/transport.ts';
-import { STATE_FORMAT } from '../../metadata/digest.ts';
 import type { Message } from '../../raft/messages.ts';
 import { type RaftFrame, RaftService as RaftMethods } from '../../rpc/generated/raft.ts';
 import { helloTo, type Introduction } from '../../rpc/hello.ts';
@@ -308,6 +308,20 @@ describe('peer links', () => {
     const said = await heard.until(([, digest]) => digest !== null);
     expect(said).toEqual([b.node, { index: logIndex(2048), digest: '01'.repeat(8) }]);
     expect(heard.waiting.filter(([, digest]) => digest !== null)).toEqual([]);
+  });
+
+  test('what all peers know is what the oldest build among them knows', async () => {
+    const [a, b] = await pair();
+    // The third member has said nothing yet.
+    expect(a.links.everyPeerKnows(STATE_FORMAT)).toBe(false);
+    const third = { ...b.introduce(), from: nodeId(3), name: NAMES[2] ?? '' };
+    const older = await impostor(a.port, { stateFormat: STATE_FORMAT - 1 }, third);
+    await older.frames.next();
+    expect(a.links.everyPeerKnows(STATE_FORMAT)).toBe(false);
+    expect(a.links.everyPeerKnows(STATE_FORMAT - 1)).toBe(true);
+    const newer = await impostor(a.port, { bootId: 2 }, third);
+    await newer.frames.next();
+    expect(a.links.everyPeerKnows(STATE_FORMAT)).toBe(true);
   });
 
   test('an older process of a node is refused once a newer one has spoken', async () => {

@@ -5,6 +5,7 @@
  */
 import { KvError } from '../../common/errors.ts';
 import { hexOf, logIndex, type NodeId, term } from '../../common/ids.ts';
+import { STATE_FORMAT } from '../../common/version.ts';
 import type {
   Identity,
   Member,
@@ -13,7 +14,6 @@ import type {
   Transport,
   TransportHandlers,
 } from '../../consensus/transport.ts';
-import { STATE_FORMAT } from '../../metadata/digest.ts';
 import type { Message } from '../../raft/messages.ts';
 import type { Hello } from '../../rpc/generated/common.ts';
 import {
@@ -25,7 +25,7 @@ import {
 import { checkHello, helloTo } from '../../rpc/hello.ts';
 import type { Outgoing, StreamEvents } from '../../rpc/types.ts';
 import { callUnary } from '../../rpc/unary.ts';
-import type { StateDigest, StateExchange, StateListener } from '../state-exchange.ts';
+import type { PeerFormats, StateDigest, StateExchange, StateListener } from '../state-exchange.ts';
 import { PeerLink, type PeerLinkComponents } from './peer-link.ts';
 import { decodeMessage } from './raft-codec.ts';
 
@@ -61,7 +61,7 @@ interface Peer {
   inbound: Outgoing<RaftFrame> | null;
 }
 
-export class PeerLinks implements Transport, StateExchange {
+export class PeerLinks implements Transport, StateExchange, PeerFormats {
   readonly #components: PeerLinkComponents;
   readonly #identity: Identity;
   readonly #peers = new Map<NodeId, Peer>();
@@ -130,6 +130,13 @@ export class PeerLinks implements Transport, StateExchange {
   tellDigest({ index, digest }: StateDigest): void {
     const wire = { index, digest: Buffer.from(digest, 'hex'), format: STATE_FORMAT };
     for (const { link } of this.#peers.values()) link.tell(wire);
+  }
+
+  everyPeerKnows(format: number): boolean {
+    for (const { hello } of this.#peers.values()) {
+      if (hello === null || hello.stateFormat < format) return false;
+    }
+    return true;
   }
 
   listenForDigests(listener: StateListener): void {

@@ -41,7 +41,7 @@ export async function readKey(exchange: Exchange, key: Uint8Array, query: string
   if (headers.declaredBytes !== 0) {
     throw new KvError('INVALID_ARGUMENT', 'a read has no body');
   }
-  const redirected = wantsRedirect(parameters);
+  const isRedirectWanted = wantsRedirect(parameters);
   const isHead = exchange.req.method === 'HEAD';
   const wish: Wish = {
     key,
@@ -53,9 +53,12 @@ export async function readKey(exchange: Exchange, key: Uint8Array, query: string
   const found = await gateway.find(key, wish.context);
   if (judgeRead(wish.preconditions, found.record.blobId) === 'not-modified') {
     notModified(exchange, found, consistency);
-  } else if (redirected) {
+    return;
+  }
+  const redirect = isRedirectWanted ? gateway.redirect(found) : null;
+  if (redirect !== null) {
     replyJson(exchange, 307, {}, [
-      ...['Location', gateway.redirect(found).url, 'Cache-Control', 'no-store'],
+      ...['Location', redirect.url, 'Cache-Control', 'no-store'],
       ...viewHeaders(exchange, consistency),
     ]);
   } else if (isHead) {

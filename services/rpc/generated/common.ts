@@ -34,6 +34,8 @@ export interface Hello {
   version: string;
   /** host:port of this process' HTTP listener as others reach it; may be empty. */
   httpAddress: string;
+  /** Which commands and rows of the metadata the speaker knows; 0: a build that did not say. */
+  stateFormat: number;
 }
 
 export interface ClusterMember {
@@ -60,6 +62,7 @@ function createBaseHello(): Hello {
     address: "",
     version: "",
     httpAddress: "",
+    stateFormat: 0,
   };
 }
 
@@ -94,6 +97,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.httpAddress !== "") {
       writer.uint32(82).string(message.httpAddress);
+    }
+    if (message.stateFormat !== 0) {
+      writer.uint32(88).uint32(message.stateFormat);
     }
     return writer;
   },
@@ -189,6 +195,14 @@ export const Hello: MessageFns<Hello> = {
             }
 
             message.httpAddress = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.stateFormat = reader.uint32();
             continue;
           }
         }
