@@ -6,7 +6,7 @@
  * values); at the end the volumes hold what records name.
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Cluster } from '../harness/cluster.ts';
+import { Cluster, ON_VOLUMES } from '../harness/cluster.ts';
 import { CrashMatrix, SECOND_LOG, STEPS } from '../harness/crash-matrix.ts';
 import { CrashPlanner } from '../harness/crash-plan.ts';
 import { calm, holdings, nothingIsLeft, rebuilt } from '../harness/health.ts';
@@ -22,7 +22,7 @@ let cluster: Cluster;
 let matrix: CrashMatrix;
 
 beforeAll(async () => {
-  cluster = await Cluster.start([], { ...SETTINGS, ...planner.variables });
+  cluster = await Cluster.start([], { ...SETTINGS, ...ON_VOLUMES, ...planner.variables });
   matrix = new CrashMatrix(cluster, planner);
   await matrix.prepare(COLUMNS.length * STEPS.length + 1);
 }, 90_000);

@@ -17,6 +17,9 @@ const READY = /minikv is ready: (http:\/\/\S+)/;
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 60_000;
 
+/** For stories of what volumes do with values of any size: none stays with its key. */
+export const ON_VOLUMES = { MINIKV_INLINE_MAX: '0' } as const;
+
 /** One row of `processes.json`. */
 export interface ProcessRow {
   readonly name: string;

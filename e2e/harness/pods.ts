@@ -19,6 +19,7 @@ import {
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { ON_VOLUMES } from './cluster.ts';
 import { type Answer, call } from './kv.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -168,7 +169,7 @@ export class Pods {
     };
     if (role === 'coordinator') {
       const own = { NODE_ID: id, DB_PATH: join(mount, 'coordinator'), REPLICAS: '3' };
-      return { ...common, ...own, MINIKV_BOOTSTRAP: 'manual' };
+      return { ...common, ...own, ...ON_VOLUMES, MINIKV_BOOTSTRAP: 'manual' };
     }
     return {
       ...common,

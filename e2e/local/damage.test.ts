@@ -8,7 +8,7 @@
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Cluster, httpUrl } from '../harness/cluster.ts';
+import { Cluster, httpUrl, ON_VOLUMES } from '../harness/cluster.ts';
 import { framesOf } from '../harness/frames.ts';
 import { append, flipBit, sizeOf, truncate } from '../harness/harm.ts';
 import { randomValue } from '../harness/kv.ts';
@@ -20,7 +20,7 @@ import { waitFor } from '../harness/wait-for.ts';
 const KIB = 1024;
 const HEAL_MS = 30_000;
 const OFTEN = Array.from({ length: 16 }, (_, i) => `often-${i}`);
-const VARIABLES = { MINIKV_BLOB_CACHE: '0', MINIKV_SEGMENT_BYTES: '512KiB' };
+const VARIABLES = { ...ON_VOLUMES, MINIKV_BLOB_CACHE: '0', MINIKV_SEGMENT_BYTES: '512KiB' };
 
 let cluster: Cluster;
 let ledger: Ledger;

@@ -1,7 +1,7 @@
 /**
  * Goal: small values that coordinators keep themselves are as lasting as those on volumes, and a client
  * sees no difference but their speed.
- * Method: one cluster that keeps values up to 2 KiB; plain HTTP to all coordinators; every process killed,
+ * Method: one cluster as it comes, which keeps values up to 2 KiB; plain HTTP to all coordinators; every process killed,
  * and in the end all volumes gone.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -17,7 +17,7 @@ let cluster: Cluster;
 const url = (i: number): string => cluster.urls[i % cluster.urls.length] ?? '';
 
 beforeAll(async () => {
-  cluster = await Cluster.start([], { MINIKV_INLINE_MAX: '2KiB' });
+  cluster = await Cluster.start();
 }, 90_000);
 
 afterAll(async () => {

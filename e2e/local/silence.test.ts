@@ -5,7 +5,7 @@
  * a busy machine.
  */
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { Cluster, httpUrl } from '../harness/cluster.ts';
+import { Cluster, httpUrl, ON_VOLUMES } from '../harness/cluster.ts';
 import { type Answer, call, get, keyUrl, put, randomValue } from '../harness/kv.ts';
 import { waitFor } from '../harness/wait-for.ts';
 
@@ -18,7 +18,7 @@ let cluster: Cluster;
 
 beforeAll(async () => {
   // No cache: each read must find a volume that answers.
-  cluster = await Cluster.start([], { MINIKV_BLOB_CACHE: '0' });
+  cluster = await Cluster.start([], { ...ON_VOLUMES, MINIKV_BLOB_CACHE: '0' });
 }, 90_000);
 
 afterAll(async () => {

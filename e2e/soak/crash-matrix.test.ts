@@ -3,7 +3,7 @@
  * leader that dies under another gateway's write, and every single Finalize.
  */
 import { afterAll, beforeAll, describe, test } from '@jest/globals';
-import { Cluster } from '../harness/cluster.ts';
+import { Cluster, ON_VOLUMES } from '../harness/cluster.ts';
 import {
   type Cell,
   CrashMatrix,
@@ -35,7 +35,7 @@ let cluster: Cluster;
 let matrix: CrashMatrix;
 
 beforeAll(async () => {
-  cluster = await Cluster.start([], { ...SETTINGS, ...planner.variables });
+  cluster = await Cluster.start([], { ...SETTINGS, ...ON_VOLUMES, ...planner.variables });
   matrix = new CrashMatrix(cluster, planner);
   const overOld = VICTIMS.flatMap(cellsOf).filter(({ variant }) => variant !== 'creates');
   await matrix.prepare(overOld.length);

@@ -67,7 +67,7 @@ const schema = z.object({
   }),
   inlineMax: field(size(0, INLINE_MAX), {
     class: 'restart',
-    fallback: '0',
+    fallback: '2KiB',
     value: 'SIZE',
     help: 'largest value that coordinators keep with its key, instead of volumes (0: none)',
   }),

@@ -1,6 +1,7 @@
 /** Where a log may be cut: behind what the own state holds durably, less a slack, and behind what followers need. */
 import type { Clock } from '../common/clock.ts';
 import type { NodeId } from '../common/ids.ts';
+import { MIB } from '../common/units.ts';
 import type { LogPoint, RaftStatus } from '../raft/types.ts';
 import { CutPoints } from './cut-points.ts';
 import { LogHolds } from './log-holds.ts';
@@ -9,6 +10,8 @@ import type { StateMachine } from './state-machine.ts';
 
 /** What is kept for a follower that has just stopped, in slacks. */
 const HELD_SLACKS = 10;
+/** Of a larger log nothing is kept for followers but the slack: it is in memory, too. */
+const HELD_BYTES_MAX = 256 * MIB;
 
 export interface LogCutsParts {
   readonly clock: Clock;
@@ -41,7 +44,8 @@ export class LogCuts {
     this.#points.note(flushed);
     this.#holds.note(status, nowMs);
     const held = this.#holds.keepFrom(status, nowMs);
-    const limit = Math.min(flushed.index - this.#slackEntries, snapshots.keepFrom, held);
+    const kept = status.logBytes > HELD_BYTES_MAX ? Number.POSITIVE_INFINITY : held;
+    const limit = Math.min(flushed.index - this.#slackEntries, snapshots.keepFrom, kept);
     return this.#points.take(status.baseIndex, limit);
   }
 }

@@ -15,6 +15,8 @@ import type { LiveVolume, VolumeDirectory } from './volume-port.ts';
 
 export interface WriteMetrics {
   readonly bytesWritten: CounterMetric;
+  /** Values that were given to the log, for coordinators to keep. */
+  readonly valuesInlined: CounterMetric;
 }
 
 export interface ReadMetrics {
@@ -62,6 +64,10 @@ export interface CoordinatorMetrics extends WriteMetrics, ReadMetrics, RegistryM
 export function coordinatorMetrics(metrics: Metrics): CoordinatorMetrics {
   return {
     bytesWritten: metrics.counter('minikv_bytes_written_total', 'Bytes of values written.'),
+    valuesInlined: metrics.counter(
+      'minikv_values_inlined_total',
+      'Small values given to the log, to be kept by coordinators with their keys.',
+    ),
     bytesRead: metrics.counter('minikv_bytes_read_total', 'Bytes of values read.'),
     failovers: metrics.counter(
       'minikv_read_failovers_total',

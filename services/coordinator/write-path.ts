@@ -250,6 +250,7 @@ export class WritePath {
 
   #planInline({ key, condition, headers }: Planning, data: Uint8Array, digest: Digest): PlannedOp {
     const blobId = this.#mintBlobId();
+    this.#components.metrics.valuesInlined.add();
     return { key, condition, body: { kind: 'inline', blobId, digest, headers, data } };
   }
 

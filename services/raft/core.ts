@@ -191,6 +191,7 @@ export class RaftCore {
       applied: state.log.applied,
       lastIndex: logIndex(state.log.lastIndex),
       baseIndex: state.log.base.index,
+      logBytes: state.log.dataBytes,
       recovering: state.recovering,
       transferTarget: state.leadership?.transfer?.target ?? NOBODY,
       leaderContactTicks: state.role === 'leader' ? 0 : state.leaderContactTicks,

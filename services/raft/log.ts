@@ -15,6 +15,7 @@ export class RaftLog {
   readonly unstable: Unstable;
   #base: LogPoint;
   #entries: Entry[];
+  #dataBytes = 0;
   #commit: number;
   /** Committed entries up to here went out to be applied. */
   #applying: number;
@@ -39,6 +40,11 @@ export class RaftLog {
 
   get lastIndex(): number {
     return this.#base.index + this.#entries.length;
+  }
+
+  /** Of all entries at hand. */
+  get dataBytes(): number {
+    return this.#dataBytes;
   }
 
   get last(): LogPoint {
@@ -87,6 +93,7 @@ export class RaftLog {
     assert(entry.index === this.lastIndex + 1, 'the log has no gap');
     assert(entry.term >= this.last.term, 'terms never fall along the log');
     this.#entries.push(entry);
+    this.#dataBytes += entry.data.length;
   }
 
   /**
@@ -164,6 +171,7 @@ export class RaftLog {
     assert(base.index <= this.#applied, 'the log is cut only behind what is applied');
     assert(this.matches(base), 'the log is cut at a point that it holds');
     assert(base.index <= this.unstable.durable, 'the log is cut only where it is durable');
+    this.#dataBytes -= this.bytesBetween(this.#base.index, base.index);
     this.#entries = this.#entries.slice(base.index - this.#base.index);
     this.#base = base;
     // After a loss of the tail the state machine may know of more commits than the log did.
@@ -175,6 +183,7 @@ export class RaftLog {
     assert(point.index > this.#commit, 'a snapshot never takes committed entries back');
     this.#base = point;
     this.#entries = [];
+    this.#dataBytes = 0;
     this.#commit = point.index;
     this.#applying = point.index;
     this.#applied = point.index;
@@ -184,6 +193,7 @@ export class RaftLog {
   #truncate(index: number): void {
     assert(index > this.#commit, 'committed entries never change');
     assert(index > this.#base.index, 'compacted entries never change');
+    this.#dataBytes -= this.bytesBetween(index - 1, this.lastIndex);
     this.#entries.length = index - this.#base.index - 1;
     this.unstable.truncated(index);
   }

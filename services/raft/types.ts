@@ -126,6 +126,8 @@ export interface RaftStatus {
   readonly applied: LogIndex;
   readonly lastIndex: LogIndex;
   readonly baseIndex: LogIndex;
+  /** Data of all entries that the log has, in memory too. */
+  readonly logBytes: number;
   readonly recovering: boolean;
   readonly transferTarget: NodeId;
   /** Ticks since the leader was last heard (0 on the leader itself). */

@@ -105,7 +105,8 @@ async function rolesOf(options: SimOptions): Promise<readonly Role[]> {
   for (const [i, name] of coordinators.entries()) {
     const argv = [...common(name, `10.0.0.${i + 1}`), '--db', '/data', '--peers', peers];
     const { options: found } = await loadCoordinatorOptions(
-      [...argv, '--replicas', replicas],
+      // Values lie on volumes, unless a plan has it otherwise.
+      [...argv, '--replicas', replicas, '--inline-max', '0'],
       {},
       noFile,
     );

@@ -19,6 +19,7 @@ const PHRASES: Readonly<Record<string, Sometimes>> = {
 
 /** What a counter of the metrics stands for. */
 const METRICS: Readonly<Record<string, Sometimes>> = {
+  minikv_values_inlined_total: 'value kept with its key',
   minikv_copies_repaired_total: 'repair moved a copy',
   minikv_copies_reclaimed_total: 'replaced copy was dropped',
   minikv_copies_missing_total: 'reconcile found a copy missing',

@@ -18,6 +18,7 @@ export const SOMETIMES = [
   'volume registered again',
   'disk replaced',
   'disk reconciled',
+  'value kept with its key',
   'compaction moved a record',
   'repair moved a copy',
   'replaced copy was dropped',

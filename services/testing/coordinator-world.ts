@@ -26,6 +26,7 @@ import { MemoryMetadata } from './memory-metadata.ts';
 const count = { add: () => undefined };
 export const noMetrics: CoordinatorMetrics = {
   bytesWritten: count,
+  valuesInlined: count,
   bytesRead: count,
   failovers: count,
   helloRefusals: count,

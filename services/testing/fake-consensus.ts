@@ -114,6 +114,7 @@ export class FakeConsensus implements Consensus {
       applied: commit,
       lastIndex: commit,
       baseIndex: logIndex(0),
+      logBytes: 0,
       recovering: false,
       transferTarget: nodeId(0),
       leaderContactTicks: 0,
