@@ -111,6 +111,7 @@ test('rules stand where the values are that they compare', () => {
     'spec.volumes.wal': 1,
     'spec.volumes.wal.size': 1,
     'spec.config.maxObject': 1,
+    'spec.config.inlineMax': 1,
     'spec.config.blobCache': 1,
     'spec.config.compactionRate': 1,
     status: 2,

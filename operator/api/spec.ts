@@ -127,6 +127,11 @@ const config = z
     blobCache: bytesWithin('blobCache', '0', '64Gi')
       .default('64Mi')
       .describe('Memory of each coordinator for small values that were read lately.'),
+    inlineMax: bytesWithin('inlineMax', '0', '16Ki')
+      .optional()
+      .describe(
+        'Largest value that coordinators keep with its key, instead of volumes; absent: 2Ki. 0: none.',
+      ),
     compactionRate: bytesWithin('compactionRate', '1Ki', '1Ti')
       .default('64Mi')
       .describe('Bytes that the compaction of a volume may copy in a second.'),

@@ -94,6 +94,17 @@ describe('the store takes what it is given', () => {
     expect(env['NODE_OPTIONS']).toBe('--max-old-space-size=1024');
   });
 
+  test.each([
+    [{}, 2048],
+    [{ inlineMax: '0' }, 0],
+    [{ inlineMax: '1Ki' }, 1024],
+  ])('a coordinator with the config %j', async (config, inlineMaxBytes) => {
+    const wanted = wantedOf(specOf({ config }));
+    const env = environmentOf(wanted, 'coordinator');
+    const { options } = await loadCoordinatorOptions([], env, filesOf(wanted));
+    expect(options.inlineMaxBytes).toBe(inlineMaxBytes);
+  });
+
   test('a volume', async () => {
     const wanted = wantedOf(specOf({ volumes: { fsync: 'interval=100', wal: { size: '1Gi' } } }));
     const env = environmentOf(wanted, 'volume');

@@ -10,7 +10,7 @@ import { metaOf, type Wanted } from './wanted.ts';
 
 export function buildConfigMap(wanted: Wanted): Manifest {
   const { clusterId, replicas, spec } = wanted;
-  const { logLevel, maxObject, blobCache, compactionRate } = spec.config;
+  const { logLevel, maxObject, inlineMax, blobCache, compactionRate } = spec.config;
   const peers = Array.from({ length: replicas.coordinator }, (_, ordinal) => {
     return `${podName(wanted.name, 'coordinator', ordinal)}=${coordinatorAddress(wanted, ordinal)}`;
   });
@@ -20,6 +20,8 @@ export function buildConfigMap(wanted: Wanted): Manifest {
     peers,
     logLevel,
     maxObject: bytesOf(maxObject),
+    // An older build refuses a setting that it does not know.
+    ...(inlineMax === undefined ? {} : { inlineMax: bytesOf(inlineMax) }),
     blobCache: bytesOf(blobCache),
   };
   const volume = { clusterId, logLevel, compactionRate: bytesOf(compactionRate) };

@@ -66,7 +66,7 @@ const schema = z.object({
     help: 'largest value',
   }),
   inlineMax: field(size(0, INLINE_MAX), {
-    class: 'restart',
+    class: 'reload',
     fallback: '2KiB',
     value: 'SIZE',
     help: 'largest value that coordinators keep with its key, instead of volumes (0: none)',
@@ -159,9 +159,10 @@ export const coordinatorRole: Role<typeof schema, CoordinatorOptions> = {
     heartbeatMs: values.heartbeatMs,
     electionMs: values.electionMs,
   }),
-  reloadable: ({ logLevel, maxObjectBytes, blobCacheBytes }) => ({
+  reloadable: ({ logLevel, maxObjectBytes, inlineMaxBytes, blobCacheBytes }) => ({
     logLevel,
     maxObjectBytes,
+    inlineMaxBytes,
     blobCacheBytes,
   }),
 };

@@ -54,7 +54,10 @@ export interface CoordinatorParts {
 }
 
 /** The options that may change while the process runs. */
-export type ReloadableOptions = Pick<CoordinatorOptions, 'maxObjectBytes' | 'blobCacheBytes'>;
+export type ReloadableOptions = Pick<
+  CoordinatorOptions,
+  'maxObjectBytes' | 'inlineMaxBytes' | 'blobCacheBytes'
+>;
 
 export interface CoordinatorSettings {
   readonly options: CoordinatorOptions;
@@ -95,7 +98,7 @@ export class Coordinator {
   /** Changed settings, in force from now on. */
   reload(options: ReloadableOptions): void {
     this.#reloadable = options;
-    this.#member?.cache.resize(options.blobCacheBytes);
+    this.#member?.reload(options);
   }
 
   /** Opens folder and listeners; resolves before the node is a member. */
@@ -131,7 +134,7 @@ export class Coordinator {
     // Durable before the first vote, so that it needs nobody's leave to come back; and behind the first
     // vote file, so that a member without one has lost it.
     await opened.folder.becomeMember();
-    member.cache.resize(this.#reloadable.blobCacheBytes);
+    member.reload(this.#reloadable);
     this.#member = member;
     opened.raft.attach(links);
     await member.start();

@@ -42,6 +42,10 @@ class Machine {
 
   async look(): Promise<void> {
     await this.clock.advance(10 * SECOND_MS);
+    await this.settle();
+  }
+
+  async settle(): Promise<void> {
     await new Promise(setImmediate);
   }
 }
@@ -58,6 +62,16 @@ test('values up to the limit are taken, an empty one too', async () => {
 
 test('a limit of 0 takes none', async () => {
   const rule = await new Machine().rule({ inlineMaxBytes: 0 });
+  expect(rule.takes(0)).toBe(false);
+});
+
+test('the limit may change', async () => {
+  const machine = new Machine();
+  const rule = await machine.rule({ inlineMaxBytes: 0 });
+  rule.limit(10);
+  await machine.settle();
+  expect([10, 11].map((bytes) => rule.takes(bytes))).toEqual([true, false]);
+  rule.limit(0);
   expect(rule.takes(0)).toBe(false);
 });
 

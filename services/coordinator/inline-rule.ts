@@ -46,11 +46,13 @@ export class InlineRule implements InlineLimit {
   readonly #components: InlineRuleComponents;
   readonly #options: InlineRuleOptions;
   readonly #measuring: PeriodicJob;
+  #maxBytes: number;
   #hasRoom = false;
 
   constructor(components: InlineRuleComponents, options: InlineRuleOptions) {
     this.#components = components;
     this.#options = options;
+    this.#maxBytes = options.inlineMaxBytes;
     this.#measuring = new PeriodicJob(components, {
       name: 'room for inline values',
       intervalMs: MEASURE_EVERY_MS,
@@ -68,16 +70,21 @@ export class InlineRule implements InlineLimit {
     return this.#measuring.stop();
   }
 
+  /** Changes the largest value, at once; 0: none is kept. */
+  limit(maxBytes: number): void {
+    this.#maxBytes = maxBytes;
+    this.#measuring.poke();
+  }
+
   takes(sizeBytes: number): boolean {
-    // Only with room, which is measured only where the rest holds.
-    if (!this.#hasRoom || sizeBytes > this.#options.inlineMaxBytes) return false;
+    if (!this.#hasRoom || !this.#isWanted || sizeBytes > this.#maxBytes) return false;
     return this.#components.peers.everyPeerKnows(INLINE_FORMAT);
   }
 
   /** As many keep a value as copies are wanted; a majority, which an answer waits for, is what a write needs. */
   get #isWanted(): boolean {
-    const { inlineMaxBytes, coordinators, replicas, minReplicas } = this.#options;
-    if (inlineMaxBytes === 0) return false;
+    const { coordinators, replicas, minReplicas } = this.#options;
+    if (this.#maxBytes === 0) return false;
     return coordinators >= replicas && Math.floor(coordinators / 2) + 1 >= minReplicas;
   }
 

@@ -93,6 +93,7 @@ export class Member {
   readonly gateway: GatewayCore;
   readonly writes: WritePath;
   readonly cache: BlobCache;
+  readonly inline: InlineRule;
   readonly #parts: MemberParts;
   readonly #lifecycle = new Lifecycle();
   readonly #order: readonly Part[];
@@ -107,6 +108,7 @@ export class Member {
     this.gateway = assembled.gateway;
     this.writes = assembled.writes;
     this.cache = assembled.cache;
+    this.inline = assembled.inline;
     this.#order = assembled.order;
   }
 
@@ -145,6 +147,15 @@ export class Member {
       if (role === 'leader') this.#initCluster();
     });
     await this.#lifecycle.start(this.#order);
+  }
+
+  /** Changed settings, in force from now on. */
+  reload({
+    blobCacheBytes,
+    inlineMaxBytes,
+  }: Pick<CoordinatorOptions, 'blobCacheBytes' | 'inlineMaxBytes'>): void {
+    this.cache.resize(blobCacheBytes);
+    this.inline.limit(inlineMaxBytes);
   }
 
   /** What a probe of this node answers. */
@@ -201,6 +212,7 @@ type Assembled = Pick<
   | 'gateway'
   | 'writes'
   | 'cache'
+  | 'inline'
 > & { readonly order: readonly Part[] };
 
 function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opened): Assembled {
@@ -269,6 +281,7 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
     gateway,
     writes,
     cache,
+    inline,
     order,
   };
 }
