@@ -1,11 +1,15 @@
 /** What a cluster at rest looks like from outside, told by the metrics of its processes. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ListPage } from '../../services/api/kv.ts';
 import { httpUrl, type ProcessRow } from './cluster.ts';
+import { call, keyUrl } from './kv.ts';
 import { scrape } from './scrape.ts';
 import { waitFor } from './wait-for.ts';
 
 const CALM_TIMEOUT_MS = 20_000;
+/** As many as one page of a listing holds. */
+const KEYS_MAX = 10_000;
 
 /** What is asked of a cluster here. */
 interface Observed {
@@ -81,10 +85,10 @@ export async function allDecided(cluster: Observed, timeoutMs: number): Promise<
 export async function nothingIsLeft(cluster: Observed, timeoutMs: number): Promise<void> {
   await allDecided(cluster, timeoutMs);
   await untilNone('bytes that no record names', timeoutMs, async () => {
-    const state = await scrape(cluster.urls[0] ?? '');
+    const { keys, bytes } = await onVolumes(cluster.urls[0] ?? '');
     const wants = [
-      ['minikv_volume_live_copies', state.get('minikv_total_keys')],
-      ['minikv_volume_live_bytes', state.get('minikv_total_bytes')],
+      ['minikv_volume_live_copies', keys],
+      ['minikv_volume_live_bytes', bytes],
     ] as const;
     const found: string[] = [];
     for (const { name, http } of volumesOf(cluster)) {
@@ -96,6 +100,22 @@ export async function nothingIsLeft(cluster: Observed, timeoutMs: number): Promi
     }
     return found;
   });
+}
+
+/** Keys whose values lie on volumes, which a read would be sent to, and the bytes of those values. */
+async function onVolumes(url: string): Promise<{ readonly keys: number; readonly bytes: number }> {
+  const { body } = await call(`${url}/kv?limit=${KEYS_MAX}`);
+  const { entries, cursor } = JSON.parse(body.toString()) as ListPage;
+  if (cursor !== null) throw new Error(`more than ${KEYS_MAX} keys`);
+  let [keys, bytes] = [0, 0];
+  for (const { key, size } of entries) {
+    const { status } = await call(`${keyUrl(url, key)}?redirect=1`);
+    if (status !== 307 && status !== 200) throw new Error(`${key} is answered with ${status}`);
+    if (status !== 307) continue;
+    keys += 1;
+    bytes += size;
+  }
+  return { keys, bytes };
 }
 
 const UNDECIDED = ['open', 'staged'].flatMap((state) =>

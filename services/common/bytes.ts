@@ -28,30 +28,40 @@ const SMALL_BYTES_MAX = SLAB_BYTES / 8;
 /** Cuts begin at multiples of this, so that words within them are aligned. */
 const ALIGNMENT = 8;
 
-let slab = new Uint8Array(SLAB_BYTES);
-let slabUsed = 0;
+/** Where small arrays are cut from. One keeps all those alive that were cut from the same slab beside it. */
+export class Slabs {
+  #slab = new Uint8Array(SLAB_BYTES);
+  #used = 0;
+
+  /** Zeroed bytes. */
+  allocate(length: number): Uint8Array {
+    if (length > SMALL_BYTES_MAX) return new Uint8Array(length);
+    if (this.#used + length > SLAB_BYTES) {
+      this.#slab = new Uint8Array(SLAB_BYTES);
+      this.#used = 0;
+    }
+    const bytes = this.#slab.subarray(this.#used, this.#used + length);
+    this.#used += Math.ceil(length / ALIGNMENT) * ALIGNMENT;
+    return bytes;
+  }
+
+  copyOf(bytes: Uint8Array): Uint8Array {
+    const copy = this.allocate(bytes.length);
+    copy.set(bytes);
+    return copy;
+  }
+}
+
+const shortLived = new Slabs();
 
 /**
  * Zeroed bytes for something short-lived: a small array shares its slab with its neighbours and keeps
- * all of it alive. What stays for long has `new Uint8Array` of its own.
+ * all of it alive. What stays for long has `new Uint8Array` or slabs of its own.
  */
-export function allocate(length: number): Uint8Array {
-  if (length > SMALL_BYTES_MAX) return new Uint8Array(length);
-  if (slabUsed + length > SLAB_BYTES) {
-    slab = new Uint8Array(SLAB_BYTES);
-    slabUsed = 0;
-  }
-  const bytes = slab.subarray(slabUsed, slabUsed + length);
-  slabUsed += Math.ceil(length / ALIGNMENT) * ALIGNMENT;
-  return bytes;
-}
+export const allocate = (length: number): Uint8Array => shortLived.allocate(length);
 
 /** A copy that lives as long as `allocate` says. */
-export function copyOf(bytes: Uint8Array): Uint8Array {
-  const copy = allocate(bytes.length);
-  copy.set(bytes);
-  return copy;
-}
+export const copyOf = (bytes: Uint8Array): Uint8Array => shortLived.copyOf(bytes);
 
 /** For who fills them at once, and gives on only what was filled: large ones hold whatever was there before. */
 export function unfilled(length: number): Uint8Array {

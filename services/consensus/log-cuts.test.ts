@@ -40,10 +40,13 @@ const status = (lastIndex: number, change: Partial<RaftStatus> = {}): RaftStatus
 function cuts() {
   const machine = { flushed: point(0) };
   const made = new LogCuts({ clock: new ManualClock(), machine, snapshots: NOTHING_SENT }, 10);
-  return (lastIndex: number, change: Partial<RaftStatus> = {}): number | null => {
+  const next = (lastIndex: number, change: Partial<RaftStatus> = {}): number | null => {
     machine.flushed = point(lastIndex);
     return made.next(status(lastIndex, change))?.index ?? null;
   };
+  const staged = (index: number, lastIndex: number): void =>
+    made.staged(nodeId(2), point(index), status(lastIndex));
+  return Object.assign(next, { staged });
 }
 
 test('a follower that stopped is waited for, as far as entries go', () => {
@@ -52,8 +55,26 @@ test('a follower that stopped is waited for, as far as entries go', () => {
   expect(next(120)).toBe(100);
 });
 
-test('but not beyond what memory bears', () => {
+test('but not in a log beyond what memory bears', () => {
   const next = cuts();
   for (const index of [10, 20, 30]) expect(next(index, { logBytes: 256 * MIB })).toBeNull();
   expect(next(40, { logBytes: 256 * MIB + 1 })).toBe(30);
+});
+
+test('one that installs a snapshot is waited for in a large log, too', () => {
+  const next = cuts();
+  const large = { logBytes: 300 * MIB };
+  for (const index of [10, 20, 30]) expect(next(index)).toBeNull();
+  next.staged(20, 30);
+  expect(next(100, large)).toBe(20);
+  const since = { ...large, baseIndex: logIndex(20) };
+  expect(next(110, { ...since, peers: [peer(60)] })).toBe(30);
+  expect(next(120, { ...since, peers: [peer(119)] })).toBe(110);
+});
+
+test('the slack of large entries is as many as memory bears', () => {
+  const next = cuts();
+  const alone = { peers: [], role: 'follower' } as const;
+  for (const index of [10, 14, 16, 18]) next(index, { ...alone, logBytes: index });
+  expect(next(20, { ...alone, logBytes: 20 * 16 * MIB })).toBe(16);
 });

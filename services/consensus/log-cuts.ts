@@ -10,8 +10,10 @@ import type { StateMachine } from './state-machine.ts';
 
 /** What is kept for a follower that has just stopped, in slacks. */
 const HELD_SLACKS = 10;
-/** Of a larger log nothing is kept for followers but the slack: it is in memory, too. */
+/** The log is in memory, too: a larger one is not kept for followers that have stopped. */
 const HELD_BYTES_MAX = 256 * MIB;
+/** Of a larger one the slack is as much less as its entries are larger. */
+const SLACK_BYTES_MAX = 64 * MIB;
 
 export interface LogCutsParts {
   readonly clock: Clock;
@@ -43,9 +45,13 @@ export class LogCuts {
     const nowMs = clock.monotonicMs();
     this.#points.note(flushed);
     this.#holds.note(status, nowMs);
-    const held = this.#holds.keepFrom(status, nowMs);
-    const kept = status.logBytes > HELD_BYTES_MAX ? Number.POSITIVE_INFINITY : held;
-    const limit = Math.min(flushed.index - this.#slackEntries, snapshots.keepFrom, kept);
+    const held = this.#holds.keepFrom(status, nowMs, status.logBytes > HELD_BYTES_MAX);
+    const limit = Math.min(flushed.index - this.#slackOf(status), snapshots.keepFrom, held);
     return this.#points.take(status.baseIndex, limit);
+  }
+
+  #slackOf({ logBytes, lastIndex, baseIndex }: RaftStatus): number {
+    const entryBytes = logBytes / Math.max(1, lastIndex - baseIndex);
+    return Math.min(this.#slackEntries, Math.ceil(SLACK_BYTES_MAX / Math.max(1, entryBytes)));
   }
 }

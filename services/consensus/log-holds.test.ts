@@ -34,7 +34,7 @@ const followers = (
 
 function noted(holds: LogHolds, of: ReturnType<typeof followers>, nowMs: number): number {
   holds.note(of, nowMs);
-  return holds.keepFrom(of, nowMs);
+  return holds.keepFrom(of, nowMs, false);
 }
 
 describe('the log is kept', () => {

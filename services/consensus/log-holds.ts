@@ -8,6 +8,9 @@ import type { NodeId, Term } from '../common/ids.ts';
 import { MINUTE_MS } from '../common/units.ts';
 import type { RaftStatus } from '../raft/types.ts';
 
+/** One that was sent a snapshot has caught up once it is this share of what is kept behind. */
+const CAUGHT_UP_SHARE = 100;
+
 /** How long a follower of which nothing is heard is waited for. */
 const HOLD_MS = MINUTE_MS;
 
@@ -17,6 +20,8 @@ interface Hold {
   /** Entries that may lie behind it. */
   readonly entriesMax: number;
   readonly untilMs: number;
+  /** It was sent a snapshot, and has not caught up since. */
+  readonly isInstalling: boolean;
 }
 
 type Followers = Pick<RaftStatus, 'term' | 'peers' | 'lastIndex' | 'baseIndex'>;
@@ -58,21 +63,28 @@ export class LogHolds {
   /** `peer` has all of a snapshot of `index`: it may fall behind as much again while it installs it. */
   staged(peer: NodeId, index: number, lastIndex: number, nowMs: number): void {
     const entriesMax = 2 * (lastIndex - index) + this.#entriesMax;
-    this.#holds.set(peer, { index, entriesMax, untilMs: nowMs + HOLD_MS });
+    this.#holds.set(peer, { index, entriesMax, untilMs: nowMs + HOLD_MS, isInstalling: true });
   }
 
   /** One that was allowed more keeps it until it is close. */
   #hold(node: NodeId, index: number, { lastIndex }: Followers, nowMs: number): void {
-    const allowed = this.#holds.get(node)?.entriesMax ?? this.#entriesMax;
-    const entriesMax = lastIndex - index <= this.#entriesMax ? this.#entriesMax : allowed;
-    this.#holds.set(node, { index, entriesMax, untilMs: nowMs + HOLD_MS });
+    const known = this.#holds.get(node);
+    const isClose = lastIndex - index <= this.#entriesMax;
+    const entriesMax = isClose ? this.#entriesMax : (known?.entriesMax ?? this.#entriesMax);
+    const isCaughtUp = lastIndex - index <= this.#entriesMax / CAUGHT_UP_SHARE;
+    const isInstalling = !isCaughtUp && known?.isInstalling === true;
+    this.#holds.set(node, { index, entriesMax, untilMs: nowMs + HOLD_MS, isInstalling });
   }
 
-  /** The log must be kept behind this index; Infinity where nobody is waited for. */
-  keepFrom({ lastIndex, baseIndex }: Followers, nowMs: number): number {
+  /**
+   * The log must be kept behind this index; Infinity where nobody is waited for. A large log is kept only for
+   * those that install a snapshot: without it that was in vain.
+   */
+  keepFrom({ lastIndex, baseIndex }: Followers, nowMs: number, isLarge: boolean): number {
     let from = Number.POSITIVE_INFINITY;
-    for (const [node, { index, entriesMax, untilMs }] of this.#holds) {
-      const isInVain = index < baseIndex || lastIndex - index > entriesMax || nowMs > untilMs;
+    for (const [node, { index, entriesMax, untilMs, isInstalling }] of this.#holds) {
+      const isTooFar = lastIndex - index > entriesMax || (isLarge && !isInstalling);
+      const isInVain = index < baseIndex || isTooFar || nowMs > untilMs;
       if (isInVain) this.#holds.delete(node);
       else from = Math.min(from, index);
     }

@@ -29,7 +29,9 @@ class Machine {
       return { freeBytes: this.freeBytes, totalBytes: this.totalBytes };
     },
   };
-  readonly metadata = { storedBytes: async () => this.stateBytes };
+  logBytes = 0;
+  readonly metadata = { unflushedBytes: 0, storedBytes: async () => this.stateBytes };
+  readonly consensus = { status: () => ({ logBytes: this.logBytes }) };
   readonly peers = { everyPeerKnows: (format: number) => this.peersKnow >= format };
 
   /** The rule after its first look, or its next one. */
@@ -127,6 +129,23 @@ describe('room', () => {
     expect((await machine.rule()).takes(1)).toBe(true);
     machine.freeBytes -= 1;
     expect((await machine.rule()).takes(1)).toBe(false);
+  });
+
+  test('is not to be had while the log waits for somebody with too much', async () => {
+    const machine = new Machine();
+    const rule = await machine.rule();
+    machine.logBytes = 512 * MIB + 1;
+    await machine.look();
+    expect(rule.takes(1)).toBe(false);
+  });
+
+  test('is not to be had while the disk is behind', async () => {
+    const machine = new Machine();
+    const rule = await machine.rule();
+    machine.metadata.unflushedBytes = 32 * MIB + 1;
+    expect(rule.takes(1)).toBe(false);
+    machine.metadata.unflushedBytes = 32 * MIB;
+    expect(rule.takes(1)).toBe(true);
   });
 
   test('that cannot be measured is what it was', async () => {

@@ -4,9 +4,10 @@
  * and only while that is as safe as volumes are and the next snapshot still finds room.
  */
 import type { Clock } from '../common/clock.ts';
-import { GIB, SECOND_MS } from '../common/units.ts';
+import { GIB, MIB, SECOND_MS } from '../common/units.ts';
 import { INLINE_FORMAT } from '../common/version.ts';
 import type { Disk } from '../disk/disk.ts';
+import type { RaftStatus } from '../raft/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { PeriodicJob } from './jobs/periodic-job.ts';
 import type { PeerFormats } from './state-exchange.ts';
@@ -15,6 +16,9 @@ const MEASURE_EVERY_MS = 10 * SECOND_MS;
 /** Left to what is not the state: the Raft log, and whoever shares the disk. */
 const RESERVE_BYTES_MAX = GIB;
 const RESERVE_SHARE = 8;
+/** A state that the disk does not take down as fast, or a log that waits for followers, must not grow by values. */
+const UNFLUSHED_BYTES_MAX = 32 * MIB;
+const LOG_BYTES_MAX = 512 * MIB;
 /** A snapshot is a file first and then a table, both beside the state that they replace. */
 const SNAPSHOT_COPIES = 2;
 
@@ -28,7 +32,8 @@ export interface InlineRuleComponents {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly disk: Pick<Disk, 'space'>;
-  readonly metadata: { storedBytes(): Promise<number> };
+  readonly metadata: { readonly unflushedBytes: number; storedBytes(): Promise<number> };
+  readonly consensus: { status(): Pick<RaftStatus, 'logBytes'> };
   readonly peers: PeerFormats;
 }
 
@@ -47,7 +52,8 @@ export class InlineRule implements InlineLimit {
   readonly #options: InlineRuleOptions;
   readonly #measuring: PeriodicJob;
   #maxBytes: number;
-  #hasRoom = false;
+  /** null: not measured yet. */
+  #hasRoom: boolean | null = null;
 
   constructor(components: InlineRuleComponents, options: InlineRuleOptions) {
     this.#components = components;
@@ -77,8 +83,9 @@ export class InlineRule implements InlineLimit {
   }
 
   takes(sizeBytes: number): boolean {
-    if (!this.#hasRoom || !this.#isWanted || sizeBytes > this.#maxBytes) return false;
-    return this.#components.peers.everyPeerKnows(INLINE_FORMAT);
+    if (this.#hasRoom !== true || !this.#isWanted || sizeBytes > this.#maxBytes) return false;
+    const { metadata, peers } = this.#components;
+    return metadata.unflushedBytes <= UNFLUSHED_BYTES_MAX && peers.everyPeerKnows(INLINE_FORMAT);
   }
 
   /** As many keep a value as copies are wanted; a majority, which an answer waits for, is what a write needs. */
@@ -89,13 +96,16 @@ export class InlineRule implements InlineLimit {
   }
 
   async #measure(): Promise<void> {
-    const { disk, metadata, logger } = this.#components;
+    const { disk, metadata, consensus, logger } = this.#components;
     const { freeBytes, totalBytes } = await disk.space(this.#options.path);
     const stateBytes = await metadata.storedBytes();
     const reserveBytes = Math.min(RESERVE_BYTES_MAX, totalBytes / RESERVE_SHARE);
-    const hasRoom = freeBytes >= reserveBytes + SNAPSHOT_COPIES * stateBytes;
-    if (this.#hasRoom && !hasRoom) {
-      logger.warn({ freeBytes, stateBytes }, 'small values go to volumes: this disk is filling up');
+    const { logBytes } = consensus.status();
+    const isRoomy = freeBytes >= reserveBytes + SNAPSHOT_COPIES * stateBytes;
+    const hasRoom = isRoomy && logBytes <= LOG_BYTES_MAX;
+    if (this.#hasRoom !== false && !hasRoom) {
+      const sizes = { freeBytes, stateBytes, logBytes };
+      logger.warn(sizes, 'small values go to volumes: too little room is left for them here');
     }
     this.#hasRoom = hasRoom;
   }

@@ -53,15 +53,17 @@ describe('a write', () => {
     expect(digestOf(await world.done(world.get('most')))).toBe(digestOf(most));
   });
 
-  test('needs no volume, where it says how long it is', async () => {
+  test('needs no volume, whether or not it says how long it is', async () => {
     const world = inlining();
     for (const volume of world.volumes.all()) volume.isHeard = false;
-    await world.done(world.gateway.admitWrite(small.length, 1000));
-    await world.done(world.put('k', small));
-    const unknown = world.gateway.admitWrite(null, 1000);
-    expect(await world.code(unknown)).toBe('TOO_FEW_VOLUMES');
+    for (const declared of [small.length, null]) {
+      await world.done(world.gateway.admitWrite(declared, 1000));
+      await world.done(world.put('k', small, { declaredBytes: declared }));
+    }
     const tooLarge = world.gateway.admitWrite(large.length, 1000);
     expect(await world.code(tooLarge)).toBe('TOO_FEW_VOLUMES');
+    expect(await world.code(world.put('k', large))).toBe('TOO_FEW_VOLUMES');
+    expect(await world.done(world.get('k'))).toEqual(small);
   });
 
   test('whose body is not what was promised is refused before a command leaves', async () => {

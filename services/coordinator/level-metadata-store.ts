@@ -45,7 +45,7 @@ export type OpenedStore =
     }
   | ({ readonly kind: 'void' } & MetadataDamage);
 
-/** About 40,000 records that are read again and again. */
+/** About 40,000 records that are read again and again, or 10,000 with values of 1 KiB. */
 const READ_BYTES_MAX = 16 * MIB;
 
 /** Rows written since the last freeze. */

@@ -241,7 +241,7 @@ function assemble(parts: MemberParts, options: CoordinatorOptions, opened: Opene
   };
   const cache = new BlobCache({ bytesMax: options.blobCacheBytes });
   const committer = new Committer({ ...shared, settler: new Settler(shared) });
-  const inline = buildInlineRule(parts, options, opened);
+  const inline = buildInlineRule(parts, options, opened, consensus);
   const writes = new WritePath({ ...shared, committer, inline }, options);
   const advance = new AdvanceJob(shared, options);
   const hintAdvance = (): void => advance.hint();
@@ -302,9 +302,10 @@ function buildInlineRule(
   { clock, logger, disk, exchange, folder }: MemberParts,
   options: CoordinatorOptions,
   { identity, metadata }: Opened,
+  consensus: Driver,
 ): InlineRule {
   return new InlineRule(
-    { clock, logger, metadata, disk, peers: exchange },
+    { clock, logger, metadata, consensus, disk, peers: exchange },
     { ...options, coordinators: identity.members.length, path: folder.path },
   );
 }

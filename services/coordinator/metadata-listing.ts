@@ -33,14 +33,14 @@ export async function listPage(
       ),
     );
     const merge = new ShardHeap(shards);
-    const rows: TableRow[] = [];
-    while (rows.length <= request.limit) {
-      const row = await merge.take();
-      if (row === null) break;
-      rows.push(row);
+    const entries: Listed[] = [];
+    while (entries.length <= request.limit) {
+      const next = await merge.take();
+      if (next === null) break;
+      entries.push(next);
     }
-    const entries = rows.slice(0, request.limit).map(listedOf);
-    return { entries, more: rows.length > request.limit, readIndex };
+    const more = entries.length > request.limit;
+    return { entries: entries.slice(0, request.limit), more, readIndex };
   } finally {
     await view.close();
   }
@@ -62,7 +62,8 @@ function boundsOf(request: ListRequest): Bounds {
 class ShardCursor {
   readonly #view: TableView;
   readonly #options: { readonly shard: number; readonly bounds: Bounds; readonly batch: number };
-  #rows: readonly TableRow[] = [];
+  /** What is not listed of a row, such as an inline value, is let go of at once. */
+  #rows: readonly Listed[] = [];
   #at = 0;
   #next: Uint8Array;
   #isDone = false;
@@ -87,16 +88,15 @@ class ShardCursor {
 
   /** The least key not taken yet; null at the end. */
   get key(): Uint8Array | null {
-    const row = this.#rows[this.#at];
-    return row === undefined ? null : keyOfRecordKey(row[0]);
+    return this.#rows[this.#at]?.key ?? null;
   }
 
-  async take(): Promise<TableRow> {
+  async take(): Promise<Listed> {
     const row = this.#rows[this.#at];
     if (row === undefined) throw new RangeError('the cursor is at its end');
     this.#at += 1;
     if (this.#at === this.#rows.length && !this.#isDone) {
-      this.#next = concatBytes([row[0], Uint8Array.of(0)]);
+      this.#next = concatBytes([shardKey(this.#options.shard, row.key), Uint8Array.of(0)]);
       await this.#refill();
     }
     return row;
@@ -105,8 +105,9 @@ class ShardCursor {
   async #refill(): Promise<void> {
     const { shard, bounds, batch } = this.#options;
     const end = bounds.end === null ? shardEnd(shard) : shardKey(shard, bounds.end);
-    this.#rows =
+    const rows =
       compareBytes(this.#next, end) < 0 ? await this.#view.range(this.#next, end, batch) : [];
+    this.#rows = rows.map(listedOf);
     this.#at = 0;
     this.#isDone = this.#rows.length < batch;
   }
@@ -130,7 +131,7 @@ class ShardHeap {
   }
 
   /** The least row of all shards; null at the end. */
-  async take(): Promise<TableRow | null> {
+  async take(): Promise<Listed | null> {
     const [least] = this.#heap;
     if (least === undefined) return null;
     const row = await least.take();

@@ -15,7 +15,7 @@ import type { LiveVolume, VolumeDirectory } from './volume-port.ts';
 
 export interface WriteMetrics {
   readonly bytesWritten: CounterMetric;
-  /** Values that were given to the log, for coordinators to keep. */
+  /** Values written that coordinators keep. */
   readonly valuesInlined: CounterMetric;
 }
 
@@ -66,7 +66,7 @@ export function coordinatorMetrics(metrics: Metrics): CoordinatorMetrics {
     bytesWritten: metrics.counter('minikv_bytes_written_total', 'Bytes of values written.'),
     valuesInlined: metrics.counter(
       'minikv_values_inlined_total',
-      'Small values given to the log, to be kept by coordinators with their keys.',
+      'Small values written that coordinators keep with their keys.',
     ),
     bytesRead: metrics.counter('minikv_bytes_read_total', 'Bytes of values read.'),
     failovers: metrics.counter(

@@ -83,17 +83,18 @@ export class WritePath {
   /** @throws KvError `STOPPING`, `NO_LEADER`, `TOO_FEW_VOLUMES`, `NO_SPACE`, `OVERLOADED`. */
   async admit(declaredBytes: number | null, timeoutMs: number): Promise<void> {
     if (!this.#isLed()) await this.#awaitLeader(timeoutMs);
-    if (declaredBytes !== null && this.#components.inline.takes(declaredBytes)) return;
+    this.#budget.check(chargeOf(declaredBytes));
+    const size = declaredBytes ?? 0;
+    // What turns out to be larger is refused once it is known.
+    if (this.#components.inline.takes(size)) return;
     const writable = this.#writable();
     const { minReplicas } = this.#options;
     requireVolumes(writable, minReplicas);
-    const size = declaredBytes ?? 0;
     if (writable.filter(({ freeBytes }) => freeBytes >= size).length < minReplicas) {
       throw new KvError('NO_SPACE', 'too few volumes have room for this value', {
         detail: { bytes: size },
       });
     }
-    this.#budget.check(chargeOf(declaredBytes));
   }
 
   async put(request: PutRequest, context: MutationContext): Promise<MutationResult> {
@@ -126,7 +127,9 @@ export class WritePath {
     const giveBack = this.#budget.take(bytesOf(ops));
     try {
       const planned = this.#planAll(ops);
-      return this.#result(await this.#run(planned, context, this.#deadline(context)).outcome);
+      const committed = await this.#run(planned, context, this.#deadline(context)).outcome;
+      this.#countInlined(planned);
+      return this.#result(committed);
     } finally {
       giveBack();
     }
@@ -170,6 +173,7 @@ export class WritePath {
     ];
     const committed = await this.#run(planned, context, this.#deadline(context)).outcome;
     this.#components.metrics.bytesWritten.add(data.length);
+    this.#countInlined(planned);
     return this.#result(committed);
   }
 
@@ -248,9 +252,14 @@ export class WritePath {
     });
   }
 
+  #countInlined(planned: readonly PlannedOp[]): void {
+    for (const { body } of planned) {
+      if (body.kind === 'inline') this.#components.metrics.valuesInlined.add();
+    }
+  }
+
   #planInline({ key, condition, headers }: Planning, data: Uint8Array, digest: Digest): PlannedOp {
     const blobId = this.#mintBlobId();
-    this.#components.metrics.valuesInlined.add();
     return { key, condition, body: { kind: 'inline', blobId, digest, headers, data } };
   }
 

@@ -3,7 +3,7 @@
  * binaries, so a version once written is read for ever; what a reader does not know it refuses, and a
  * node that cannot read a committed command stops.
  */
-import { ByteReader, ByteWriter } from '../common/bytes.ts';
+import { ByteReader, ByteWriter, Slabs } from '../common/bytes.ts';
 import { KvError } from '../common/errors.ts';
 import type {
   BlobId,
@@ -16,6 +16,7 @@ import type {
   Session,
   TxnId,
 } from '../common/ids.ts';
+import { KIB } from '../common/units.ts';
 import type {
   Advance,
   Command,
@@ -62,12 +63,21 @@ const CONDITIONS: readonly (Condition['kind'] | 'none')[] = [
 const BODIES: readonly OpBody['kind'][] = ['put', 'delete', 'check', 'inline'];
 const DISK_STATES: readonly (DiskState | null)[] = [null, 'active', 'draining', 'gone'];
 
+/** The log keeps commands for a while, so they have slabs of their own: what is made beside them can go. */
+const KEPT = new Slabs();
+const SCRATCH_BYTES = 4 * KIB;
+/** A larger buffer is not kept for the next command. */
+const SCRATCH_BYTES_MAX = 64 * KIB;
+let scratch = new ByteWriter(SCRATCH_BYTES);
+
 /** A fresh array: the caller may keep it. */
 export function encodeCommand(command: Command): Uint8Array {
-  const out = new ByteWriter(256);
+  const out = scratch.reset();
   out.u8(VERSION).u8(KINDS.indexOf(command.kind));
   codecOf(command.kind).write(out, command);
-  return out.finish();
+  const bytes = KEPT.copyOf(out.finish());
+  if (bytes.length > SCRATCH_BYTES_MAX) scratch = new ByteWriter(SCRATCH_BYTES);
+  return bytes;
 }
 
 /**

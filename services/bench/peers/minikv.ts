@@ -60,7 +60,7 @@ class InstalledMinikv implements Installed {
         name: 'minikv, redirect',
         dialect: { ...dialect, getQuery: '?redirect=1', follows: true },
         targets,
-        durability: `${durability}; GETs are redirected to a volume`,
+        durability: `${durability}; GETs of what volumes hold are redirected to one`,
         isFor: ({ workload, sizeBytes }) => workload === 'get' && sizeBytes >= MIB,
       },
     ]);
