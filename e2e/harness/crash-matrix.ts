@@ -67,6 +67,7 @@ type Names = Readonly<Record<Step['seenAt'] | 'victim', string>>;
 const SMALL_BYTES = 700;
 const STREAMED_BYTES = 3 * 1024 * 1024 + 17;
 const READ_TIMEOUT_MS = 20_000;
+const DEATH_TIMEOUT_MS = 20_000;
 
 /** What a step says of the write: by then no proposal had left; it was committed; it was answered. */
 const UNPROPOSED: readonly Failpoint[] = ['volume.written', 'volume.staged', 'gateway.voted'];
@@ -113,7 +114,7 @@ export class CrashMatrix {
     const gatewayUrl = this.#url(names.gateway);
     this.#arm(cell, names, key);
     const answer = await putOnce(gatewayUrl, key, wanted);
-    await cluster.death(names.victim, 2000);
+    await cluster.death(names.victim, DEATH_TIMEOUT_MS);
     const fired = this.#planner.fired();
     expect(fired).not.toBeNull();
     this.#judgeAnswer(cell, answer);
