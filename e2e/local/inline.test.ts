@@ -26,12 +26,13 @@ afterAll(async () => {
 
 async function readsEverywhere(key: string, value: Buffer): Promise<void> {
   for (const base of cluster.urls) {
-    await waitFor(
-      `${key} from ${base}`,
-      WAIT_MS,
-      async () => (await get(base, key)).status === 200,
-    );
-    expect((await get(base, key)).body.equals(value)).toBe(true);
+    let read = Buffer.alloc(0);
+    await waitFor(`${key} from ${base}`, WAIT_MS, async () => {
+      const { status, body } = await get(base, key);
+      read = Buffer.from(body);
+      return status === 200;
+    });
+    expect(read.equals(value)).toBe(true);
   }
 }
 

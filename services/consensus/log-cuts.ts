@@ -10,9 +10,7 @@ import type { StateMachine } from './state-machine.ts';
 
 /** What is kept for a follower that has just stopped, in slacks. */
 const HELD_SLACKS = 10;
-/** The log is in memory, too: a larger one is not kept for followers that have stopped. */
-const HELD_BYTES_MAX = 256 * MIB;
-/** Of a larger one the slack is as much less as its entries are larger. */
+/** The log is in memory, too: of large entries the slack has fewer. */
 const SLACK_BYTES_MAX = 64 * MIB;
 
 export interface LogCutsParts {
@@ -45,7 +43,7 @@ export class LogCuts {
     const nowMs = clock.monotonicMs();
     this.#points.note(flushed);
     this.#holds.note(status, nowMs);
-    const held = this.#holds.keepFrom(status, nowMs, status.logBytes > HELD_BYTES_MAX);
+    const held = this.#holds.keepFrom(status, nowMs);
     const limit = Math.min(flushed.index - this.#slackOf(status), snapshots.keepFrom, held);
     return this.#points.take(status.baseIndex, limit);
   }

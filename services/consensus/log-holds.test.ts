@@ -21,6 +21,7 @@ const followers = (
   term: term(led),
   lastIndex: logIndex(lastIndex),
   baseIndex: logIndex(baseIndex),
+  logBytes: 0,
   peers: Object.entries(matches).map(([node, match]) => ({
     node: nodeId(Number(node)),
     match: logIndex(match),
@@ -34,7 +35,7 @@ const followers = (
 
 function noted(holds: LogHolds, of: ReturnType<typeof followers>, nowMs: number): number {
   holds.note(of, nowMs);
-  return holds.keepFrom(of, nowMs, false);
+  return holds.keepFrom(of, nowMs);
 }
 
 describe('the log is kept', () => {

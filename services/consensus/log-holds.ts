@@ -5,9 +5,11 @@
  * for a while, or falls too far behind, is left to a snapshot: what is kept stays in memory.
  */
 import type { NodeId, Term } from '../common/ids.ts';
-import { MINUTE_MS } from '../common/units.ts';
+import { MIB, MINUTE_MS } from '../common/units.ts';
 import type { RaftStatus } from '../raft/types.ts';
 
+/** The log is in memory, too: a larger one is not kept for followers that have stopped. */
+const HELD_BYTES_MAX = 256 * MIB;
 /** One that was sent a snapshot has caught up once it is this share of what is kept behind. */
 const CAUGHT_UP_SHARE = 100;
 
@@ -24,7 +26,7 @@ interface Hold {
   readonly isInstalling: boolean;
 }
 
-type Followers = Pick<RaftStatus, 'term' | 'peers' | 'lastIndex' | 'baseIndex'>;
+type Followers = Pick<RaftStatus, 'term' | 'peers' | 'lastIndex' | 'baseIndex' | 'logBytes'>;
 
 export class LogHolds {
   readonly #entriesMax: number;
@@ -80,7 +82,8 @@ export class LogHolds {
    * The log must be kept behind this index; Infinity where nobody is waited for. A large log is kept only for
    * those that install a snapshot: without it that was in vain.
    */
-  keepFrom({ lastIndex, baseIndex }: Followers, nowMs: number, isLarge: boolean): number {
+  keepFrom({ lastIndex, baseIndex, logBytes }: Followers, nowMs: number): number {
+    const isLarge = logBytes > HELD_BYTES_MAX;
     let from = Number.POSITIVE_INFINITY;
     for (const [node, { index, entriesMax, untilMs, isInstalling }] of this.#holds) {
       const isTooFar = lastIndex - index > entriesMax || (isLarge && !isInstalling);

@@ -166,11 +166,7 @@ export class WritePath {
   ): Promise<MutationResult> {
     const digest = digestOf(data);
     requireDigest(request, digest);
-    const planned = [
-      this.#components.inline.takes(data.length)
-        ? this.#planInline(request, data, digest)
-        : this.#planPut(request, this.#whole(request.key, data, digest)),
-    ];
+    const planned = [this.#planValue(request, data, digest)];
     const committed = await this.#run(planned, context, this.#deadline(context)).outcome;
     this.#components.metrics.bytesWritten.add(data.length);
     this.#countInlined(planned);
@@ -243,24 +239,31 @@ export class WritePath {
     return ops.map(({ key, condition, body }) => {
       if (body.kind !== 'put') return { key, condition, body };
       const { data, headers } = body;
-      const digest = digestOf(data);
-      if (data.length > roomBytes || !this.#components.inline.takes(data.length)) {
-        return this.#planPut({ key, condition, headers }, this.#atHand(key, data, digest));
-      }
-      roomBytes -= data.length;
-      return this.#planInline({ key, condition, headers }, data, digest);
+      const planned = this.#planValue({ key, condition, headers }, data, digestOf(data), roomBytes);
+      if (planned.body.kind === 'inline') roomBytes -= data.length;
+      return planned;
     });
+  }
+
+  /** A value at hand: to be kept inline where that is wanted and there is room in its entry, else staged. */
+  #planValue(
+    planning: Planning,
+    data: Uint8Array,
+    digest: Digest,
+    roomBytes: number = LIMITS.inlineEntryBytesMax,
+  ): PlannedOp {
+    const { key, condition, headers } = planning;
+    if (data.length > roomBytes || !this.#components.inline.takes(data.length)) {
+      return this.#planPut(planning, this.#atHand(key, data, digest));
+    }
+    const blobId = this.#mintBlobId();
+    return { key, condition, body: { kind: 'inline', blobId, digest, headers, data } };
   }
 
   #countInlined(planned: readonly PlannedOp[]): void {
     for (const { body } of planned) {
       if (body.kind === 'inline') this.#components.metrics.valuesInlined.add();
     }
-  }
-
-  #planInline({ key, condition, headers }: Planning, data: Uint8Array, digest: Digest): PlannedOp {
-    const blobId = this.#mintBlobId();
-    return { key, condition, body: { kind: 'inline', blobId, digest, headers, data } };
   }
 
   #planPut({ key, condition, headers }: Planning, stager: Stager): PlannedOp {
