@@ -3,18 +3,15 @@ import TestRunner from 'jest-runner';
 
 /**
  * Most stories wait more than they work, so several run at once, in this order. Those that measure how long
- * clients wait, or that members are left in peace, run one at a time: beside others they would measure how slow the
- * machine is.
+ * somebody waits, or that members are left in peace, run one at a time: beside others they would measure how slow
+ * the machine is.
  */
 const TOGETHER = [
   {
     workers: 3,
-    stories: [
-      ...['heal', 'kube-conformance', 'uninstall'],
-      ...['broken', 'install', 'charts', 'schema'],
-    ],
+    stories: [...['heal', 'kube-conformance', 'uninstall'], ...['broken', 'charts', 'schema']],
   },
-  { workers: 1, stories: ['quiet', 'operator-faults', 'rolls', 'disruption'] },
+  { workers: 1, stories: ['install', 'quiet', 'operator-faults', 'rolls', 'disruption'] },
 ];
 /**
  * One at a time: no other cluster may be there while one operator looks after all namespaces, and no other story
