@@ -7,9 +7,17 @@ import {
   compareBytes,
   concatBytes,
   copyOf,
+  textOf,
   utf8,
 } from './bytes.ts';
 import { KvError } from './errors.ts';
+
+test('text keeps its byte order marks', () => {
+  for (const text of ['\ufeff', '\ufeffa', '\ufeff\ufeffa', 'a\ufeff']) {
+    expect(textOf(utf8(text))).toBe(text);
+    expect(new ByteReader(new ByteWriter().text(text).finish()).text()).toBe(text);
+  }
+});
 
 describe('ByteWriter and ByteReader', () => {
   test('give back every field that went in', () => {

@@ -6,7 +6,8 @@ import { KvError } from './errors.ts';
 import { bufferOf, hexByteAt } from './ids.ts';
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { fatal: true });
+/** A byte order mark is text like any other: what was stored comes back with it. */
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export const utf8 = (text: string): Uint8Array => encoder.encode(text);
 /** Text of UTF-8 bytes. @throws TypeError on malformed UTF-8. */

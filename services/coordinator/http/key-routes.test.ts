@@ -332,6 +332,8 @@ describe('/transaction and /txn', () => {
     expect((await put({ contentType: 'text/\r\nX-Evil: 1' })).status).toBe(400);
     expect((await put({ meta: { 'a b': 'v' } })).status).toBe(400);
     expect((await put({ meta: { a: '\u{1f600}' } })).status).toBe(400);
+    // Two bytes each once they are stored.
+    expect((await put({ meta: { a: 'é'.repeat(2000) } })).status).toBe(431);
     expect(http.gateway.values.has('h')).toBe(false);
   });
 

@@ -154,7 +154,7 @@ export function keptHeaders(
   const names = new Set<string>();
   let bytes = 0;
   for (const [name, value] of kept) {
-    bytes += name.length + value.length;
+    bytes += Buffer.byteLength(name) + Buffer.byteLength(value);
     if (!META_NAME.test(name) || !VALUE.test(value) || names.has(name)) {
       throw new KvError('INVALID_HEADER', 'a Content-Type or X-Minikv-Meta- header is not valid');
     }
