@@ -1,5 +1,5 @@
 /**
- * Sockets: how many there may be, and what is answered where the parser gives up before there is a
+ * The sockets of one listener: how many there may be, and what is answered where the parser gives up before there is a
  * request. Bytes are written to a socket only when they cannot be taken for the answer of an earlier
  * request that is still being served.
  */
@@ -16,8 +16,10 @@ interface ParserError extends Error {
   readonly rawPacket?: Uint8Array;
 }
 
+/** Each listener has its own room: clients that fill theirs take none from probes and the operator. */
 export class Connections {
   readonly #context: HttpContext;
+  #open = 0;
   readonly #byAddress = new Map<string, number>();
   /** The newest exchange of each socket. */
   readonly #newest = new WeakMap<Duplex, Exchange>();
@@ -47,10 +49,11 @@ export class Connections {
     const address = socket.remoteAddress ?? '';
     const ofAddress = (this.#byAddress.get(address) ?? 0) + 1;
     context.connections += 1;
+    this.#open += 1;
     this.#byAddress.set(address, ofAddress);
     socket.once('close', () => this.#left(address));
     const { connectionsMax, connectionsPerAddressMax } = context.limits;
-    if (context.connections <= connectionsMax && ofAddress <= connectionsPerAddressMax) return;
+    if (this.#open <= connectionsMax && ofAddress <= connectionsPerAddressMax) return;
     context.metrics.connectionRefused();
     const fault = new KvError('TOO_MANY_REQUESTS', 'too many connections; use fewer or wait');
     this.#refuse(socket, fault, 'Retry-After: 1\r\n');
@@ -58,6 +61,7 @@ export class Connections {
 
   #left(address: string): void {
     this.#context.connections -= 1;
+    this.#open -= 1;
     const rest = (this.#byAddress.get(address) ?? 1) - 1;
     if (rest === 0) this.#byAddress.delete(address);
     else this.#byAddress.set(address, rest);

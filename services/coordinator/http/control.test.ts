@@ -6,7 +6,7 @@ import { coordinatorReadySchema, liveSchema } from '../../api/health.ts';
 import { CONTROL_ROUTES, DATA_ROUTES, MISSING_ROUTES } from '../../api/routes.ts';
 import { ERRORS } from '../../common/errors.ts';
 import { type HttpFixture, openHttp } from '../../testing/http-fixture.ts';
-import { call, jsonOf } from '../../testing/raw-http.ts';
+import { call, jsonOf, RawSocket, rawCall, statusOf } from '../../testing/raw-http.ts';
 
 const json = { 'content-type': 'application/json' };
 const pathOf = (path: string): string =>
@@ -160,6 +160,18 @@ describe('an admin port of its own', () => {
       expect((await call(adminPort, `${method} ${pathOf(path)}`)).status).toBe(404);
     },
   );
+
+  test('answers probes while clients have taken all room of the HTTP port', async () => {
+    const full = await openHttp({ withAdminPort: true, limits: { connectionsMax: 3 } });
+    const idle = Array.from({ length: 3 }, () => new RawSocket(full.port));
+    await Promise.all(
+      idle.map((raw) => new Promise((resolve) => raw.socket.once('connect', resolve))),
+    );
+    expect(statusOf(await rawCall(full.port, ''))).toBe(429);
+    expect((await call(full.server.adminPort ?? 0, 'GET /health/live')).status).toBe(200);
+    for (const raw of idle) raw.socket.destroy();
+    await full.server.close(0);
+  });
 });
 
 describe('before the node has recovered', () => {

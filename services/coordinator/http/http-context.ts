@@ -40,6 +40,7 @@ export class HttpContext {
   admin: AdminPort | null = null;
   /** Every answer closes its connection. */
   draining = false;
+  /** Of all listeners. */
   connections = 0;
   readonly #idPrefix: string;
   #requests = 0;

@@ -46,13 +46,13 @@ export async function startHttpServer(
 ): Promise<HttpServer> {
   const limits = { ...HTTP_LIMITS, ...options.limits };
   const context = new HttpContext(components, options, limits);
-  const connections = new Connections(context);
   const control = new Control();
   const servers: ClosableServer[] = [];
   const open = (bind: string, listener: Listener): Promise<Server> => {
     const server = createServer(serverOptions(limits));
     servers.push(closable(server));
     server.maxHeadersCount = PARSED_HEADERS_MAX;
+    const connections = new Connections(context);
     connections.guard(server);
     attach(server, (req, res, expectsContinue) => {
       const exchange = new Exchange(context, { req, res, listener, expectsContinue });
