@@ -121,6 +121,13 @@ export class ChunkStager implements Stager {
     this.#letGo();
   }
 
+  dropBytes(): void {
+    for (const disk of [...this.#lanes.keys()]) this.#debts.leave(disk);
+    this.#lanes.clear();
+    this.#firstChunk = this.#end();
+    this.#chunks = [];
+  }
+
   stalled(sinceMs: number): readonly DiskId[] {
     return this.#debts.before(sinceMs);
   }

@@ -2,7 +2,7 @@
  * One transaction on its way: holds the two-phase-commit state, feeds it what happens and carries
  * out its effects. The outcome is learned only from the own applied state, by txnId.
  */
-import { present } from '../common/assert.ts';
+import { AssertionError, present } from '../common/assert.ts';
 import type { Clock, Timer } from '../common/clock.ts';
 import { type ErrorCode, KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
@@ -61,7 +61,7 @@ export interface RoundEnd {
 
 export class CommitRound {
   readonly #components: RoundComponents;
-  readonly #options: RoundOptions;
+  #options: RoundOptions;
   readonly #ended: (end: RoundEnd) => void;
   #state: CommitState | null = null;
   #txnId: TxnId | null = null;
@@ -236,10 +236,18 @@ export class CommitRound {
     if (verdict.kind === 'unknown') {
       const { clock } = this.#components;
       this.#late = clock.after(LIMITS.lateOutcomeMs, () => this.#close());
+      this.#dropBytes();
     } else {
       this.#close();
     }
     this.#ended({ verdict, txnId: this.#txnId, decision: this.#decision });
+  }
+
+  /** Nothing is proposed after the answer: whoever answers has given back what the values were counted as. */
+  #dropBytes(): void {
+    this.#command = null;
+    this.#options = { ...this.#options, command: answered };
+    for (const { stager } of this.#options.puts) stager.dropBytes();
   }
 
   #close(): void {
@@ -258,6 +266,10 @@ export class CommitRound {
     return present(this.#options.puts[staging], 'put of a staging');
   }
 }
+
+const answered = (): never => {
+  throw new AssertionError('an answered round proposes nothing');
+};
 
 /** Apart from the round: consensus keeps what it may have to call, and must not keep the request with it. */
 class Refusal {

@@ -6,6 +6,8 @@ export const LIMITS = {
   smallBytesMax: 256 * KIB,
   /** Inline values of one transaction, together; what does not fit goes to volumes. */
   inlineEntryBytesMax: 64 * KIB,
+  /** One command, of which all must fit into a message to a follower: a transaction of more is refused. */
+  commandBytesMax: 2 * MIB,
   /** Data of one staged chunk. */
   chunkBytes: 256 * KIB,
   /** Chunks on the way to one volume that it has not acknowledged. */

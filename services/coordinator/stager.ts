@@ -26,6 +26,8 @@ export interface Stager {
   end(disk: DiskId, txnId: TxnId): void;
   /** Nothing of this volume is reported any more. */
   release(disk: DiskId): void;
+  /** The bytes are needed no more: whatever has not been sent stays unsent. Nothing is staged or ended after it. */
+  dropBytes(): void;
   /** Volumes that have owed an answer since before `sinceMs` without progress. */
   stalled(sinceMs: number): readonly DiskId[];
 }

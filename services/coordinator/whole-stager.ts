@@ -2,6 +2,7 @@
  * Stages a small value: bytes and end travel in one message, so nothing leaves before the vote is
  * asked for, and any spare may step in at any time.
  */
+import { present } from '../common/assert.ts';
 import type { Clock } from '../common/clock.ts';
 import { type BlobId, copyOfWrite, type Digest, type DiskId, type TxnId } from '../common/ids.ts';
 import { Debts, type Stager, type StagerEvents } from './stager.ts';
@@ -16,7 +17,9 @@ export interface WholeValue {
 
 export class WholeStager implements Stager {
   readonly #components: { readonly clock: Clock; readonly volumes: VolumeClient };
-  readonly #value: WholeValue;
+  readonly #value: Omit<WholeValue, 'data'>;
+  readonly size: number;
+  #data: Uint8Array | null;
   readonly #debts = new Debts();
   #events: StagerEvents | null = null;
   /** What every volume is sent. */
@@ -25,18 +28,16 @@ export class WholeStager implements Stager {
 
   constructor(
     components: { readonly clock: Clock; readonly volumes: VolumeClient },
-    value: WholeValue,
+    { data, ...value }: WholeValue,
   ) {
     this.#components = components;
     this.#value = value;
+    this.size = data.length;
+    this.#data = data;
   }
 
   get blobId(): BlobId {
     return this.#value.blobId;
-  }
-
-  get size(): number {
-    return this.#value.data.length;
   }
 
   get digest(): Digest {
@@ -54,9 +55,8 @@ export class WholeStager implements Stager {
 
   end(disk: DiskId, txnId: TxnId): void {
     const { clock, volumes } = this.#components;
-    const { blobId, owner, data, digest } = this.#value;
     this.#debts.owe(disk, clock.monotonicMs());
-    this.#copy ??= { copyId: copyOfWrite(blobId), txnId, owner, digest, data };
+    this.#copy ??= this.#copyFor(txnId);
     volumes.stageWhole(disk, this.#copy, {
       voted: ({ session }) => {
         if (!this.#debts.has(disk)) return;
@@ -69,8 +69,19 @@ export class WholeStager implements Stager {
     });
   }
 
+  #copyFor(txnId: TxnId): WholeValueCopy {
+    const { blobId, owner, digest } = this.#value;
+    const data = present(this.#data, 'bytes that were dropped');
+    return { copyId: copyOfWrite(blobId), txnId, owner, digest, data };
+  }
+
   release(disk: DiskId): void {
     this.#debts.leave(disk);
+  }
+
+  dropBytes(): void {
+    this.#data = null;
+    this.#copy = null;
   }
 
   stalled(sinceMs: number): readonly DiskId[] {

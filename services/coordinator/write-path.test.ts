@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { OPS_MAX } from '../api/kv.ts';
 import { utf8 } from '../common/bytes.ts';
 import { digestOf } from '../common/digest.ts';
 import { KvError } from '../common/errors.ts';
@@ -434,6 +435,31 @@ describe('after the proposal', () => {
     expect(answer).toMatchObject({ kind: 'decided', outcome: { kind: 'applied' } });
   });
 
+  test.each([
+    ['inline', 2 * KIB],
+    ['staged', -1],
+  ])(
+    'a value, %s, is let go of once its outcome is unknown to the client',
+    async (_, inlineMaxBytes) => {
+      const world = new CoordinatorWorld();
+      world.inlineMaxBytes = inlineMaxBytes;
+      world.consensus.mode = 'lose';
+      const put = async (): Promise<WeakRef<object>> => {
+        const data = utf8('what nobody keeps');
+        const body = { kind: 'put', data, headers: [] } as const;
+        const ops = [{ key: utf8('k'), condition: null, body }];
+        const write = world.gateway.transact(ops, world.mutation());
+        expect(await world.code(write, 5200)).toBe('DEADLINE_EXCEEDED');
+        return new WeakRef(data);
+      };
+      const data = await put();
+      await new Promise(setImmediate);
+      collectGarbage();
+      expect(world.metadata.waiting).toBe(1);
+      expect(data.deref()).toBeUndefined();
+    },
+  );
+
   test('an outcome that never comes is not awaited for ever', async () => {
     const world = new CoordinatorWorld();
     world.consensus.mode = 'lose';
@@ -617,5 +643,30 @@ describe('a transaction', () => {
     await world.settle();
     expect(world.metadata.record(utf8('a'))).toBeUndefined();
     expect(new Set(states(world))).toEqual(new Set(['dropped']));
+  });
+
+  test('of as many operations as there may be, each with the longest key, is one command', async () => {
+    const world = new CoordinatorWorld();
+    const ops = Array.from({ length: OPS_MAX }, (_, i) => ({
+      key: utf8(String(i).padEnd(1024, 'k')),
+      condition: null,
+      body: { kind: 'delete' } as const,
+    }));
+    await world.done(world.gateway.transact(ops, world.mutation()));
+    expect(world.consensus.proposed).toHaveLength(1);
+    expect(world.consensus.proposed[0]?.length).toBeLessThan(LIMITS.commandBytesMax);
+  });
+
+  test('whose command no message could carry is refused before anything is staged', async () => {
+    const world = new CoordinatorWorld();
+    const headers = [['x-minikv-meta-a', 'é'.repeat(1000)]] as const;
+    const ops = Array.from({ length: OPS_MAX }, (_, i) => ({
+      key: utf8(String(i).padEnd(200, 'k')),
+      condition: null,
+      body: { kind: 'put', data: small, headers } as const,
+    }));
+    expect(await world.code(world.gateway.transact(ops, world.mutation()))).toBe('TOO_LARGE');
+    expect(world.consensus.proposed).toHaveLength(0);
+    expect(states(world)).toEqual([]);
   });
 });

@@ -24,7 +24,7 @@ import type { WriteMetrics } from './metrics.ts';
 import type { Stager } from './stager.ts';
 import type { LiveVolume, VolumeClient, VolumeDirectory } from './volume-port.ts';
 import { WholeStager } from './whole-stager.ts';
-import { commandOf, type PlannedOp, putsOf } from './write-plan.ts';
+import { commandBytesOf, commandOf, type PlannedOp, putsOf } from './write-plan.ts';
 import { requireVolumes, ShardPlaces, writableVolumes } from './write-targets.ts';
 
 export interface WriteComponents {
@@ -127,6 +127,7 @@ export class WritePath {
     const giveBack = this.#budget.take(bytesOf(ops));
     try {
       const planned = this.#planAll(ops);
+      requireFits(planned);
       const committed = await this.#run(planned, context, this.#deadline(context)).outcome;
       this.#countInlined(planned);
       return this.#result(committed);
@@ -328,6 +329,16 @@ function requireDigest({ expectedDigest }: PutRequest, digest: Digest): void {
   throw new KvError('CHECKSUM_MISMATCH', 'the body does not have the digest that was promised', {
     detail: { expected: expectedDigest, got: digest },
   });
+}
+
+/** An entry that no message can carry to a follower would stop the log for ever. */
+function requireFits(planned: readonly PlannedOp[]): void {
+  const bytes = commandBytesOf(planned);
+  const maxBytes = LIMITS.commandBytesMax;
+  if (bytes <= maxBytes) return;
+  const message =
+    'keys, headers and conditions of the transaction are too large together; use fewer operations';
+  throw new KvError('TOO_LARGE', message, { detail: { bytes, maxBytes } });
 }
 
 async function* onePiece(data: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -50,6 +50,27 @@ export function commandOf(
   return encodeCommand({ kind: 'commit', txnId, need, want, idempotency, ops });
 }
 
+/** Of an operation, besides its key, its value, its condition and its headers: ids, digest, copies, lengths. */
+const OP_BYTES = 512;
+const HEADER_BYTES = 16;
+const BLOB_ID_BYTES = 24;
+
+/** Bytes that the command of these will take at most. */
+export function commandBytesOf(planned: readonly PlannedOp[]): number {
+  let bytes = 0;
+  for (const { key, condition, body } of planned) {
+    bytes += OP_BYTES + key.length;
+    if (condition !== null && 'blobIds' in condition) {
+      bytes += condition.blobIds.length * BLOB_ID_BYTES;
+    }
+    if (body.kind === 'inline') bytes += body.data.length;
+    for (const [name, value] of 'headers' in body ? body.headers : []) {
+      bytes += HEADER_BYTES + Buffer.byteLength(name) + Buffer.byteLength(value);
+    }
+  }
+  return bytes;
+}
+
 function idempotencyOf(context: MutationContext, ops: readonly Op[]): Commit['idempotency'] {
   const { principal, idempotencyKey } = context;
   if (idempotencyKey === null) return null;

@@ -162,7 +162,7 @@ export class FakeVolumes implements VolumeClient, VolumeDirectory {
     ...[disk, { copyId, data, digest }, listener]: Parameters<VolumeClient['stageWhole']>
   ): void {
     this.#vote(disk, 'whole', (volume) => {
-      stage(volume, copyId, { data, sizeBytes: data.length, digest });
+      stage(volume, copyId, { data: data.slice(), sizeBytes: data.length, digest });
     }).then(
       (vote) => listener.voted(vote),
       (error: unknown) => listener.failed(asError(error)),
