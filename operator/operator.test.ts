@@ -2,13 +2,15 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { seededRandom } from '../services/common/random.ts';
 import type { OperatorOptions } from '../services/config/options.ts';
-import { silentLogger } from '../services/telemetry/logger.ts';
+import { type Logger, silentLogger } from '../services/telemetry/logger.ts';
 import { createMetrics } from '../services/telemetry/metrics.ts';
 import { ManualClock } from '../services/testing/manual-clock.ts';
 import type { ControllerDefinition, ControllerParts } from './kube/controller.ts';
+import { fieldOf } from './kube/json.ts';
 import { KINDS } from './kube/kinds.ts';
+import { KubeError } from './kube/kube-error.ts';
 import { LEASE_TIMES, LeaseLostError } from './kube/lease.ts';
-import { MemoryKube } from './kube/testing/memory-kube.ts';
+import { MemoryKube, type SeenCall } from './kube/testing/memory-kube.ts';
 import { Operator } from './operator.ts';
 
 let clock: ManualClock;
@@ -16,6 +18,10 @@ let kube: MemoryKube;
 let looks: string[];
 let parts: ControllerParts[];
 let running: Running[];
+let onLook: (made: ControllerParts) => Promise<void>;
+let warnings: string[];
+/** Who held the Lease when a process was told to end. */
+let holders: unknown[];
 let seed = 0;
 
 interface Running {
@@ -30,6 +36,9 @@ beforeEach(() => {
   looks = [];
   parts = [];
   running = [];
+  onLook = async () => undefined;
+  warnings = [];
+  holders = [];
 });
 afterEach(async () => {
   kube.intercept = null;
@@ -50,6 +59,7 @@ const definition: ControllerDefinition = {
       ],
       reconcile: async (key) => {
         looks.push(key);
+        await onLook(made);
         return { requeueMs: 60_000 };
       },
     };
@@ -67,6 +77,19 @@ const OPTIONS: OperatorOptions = {
   terminationLog: null,
 };
 
+const LEASE = { namespace: 'system', name: 'minikv-operator' };
+const logger: Logger = {
+  ...silentLogger,
+  warn: ({ namespace }, message) => void warnings.push(`${String(namespace)}: ${message}`),
+};
+/** What lists are answered with where `isRefused` says so. */
+const refuse = (code: number, isRefused: (call: SeenCall) => boolean): void => {
+  kube.intercept = (call) => {
+    if (call.verb !== 'list' || !isRefused(call)) return undefined;
+    throw new KubeError({ code, reason: 'Refused', message: 'refused' });
+  };
+};
+
 async function started(options: Partial<OperatorOptions> = {}): Promise<Running> {
   const fatal: Error[] = [];
   seed += 1;
@@ -75,9 +98,12 @@ async function started(options: Partial<OperatorOptions> = {}): Promise<Running>
       kube,
       clock,
       random: seededRandom(seed),
-      logger: silentLogger,
+      logger,
       metrics: createMetrics(),
-      onFatal: (error) => void fatal.push(error),
+      onFatal: (error) => {
+        fatal.push(error);
+        holders.push(fieldOf(kube.read(KINDS.lease, LEASE), 'spec', 'holderIdentity'));
+      },
     },
     { ...OPTIONS, ...options },
     definition,
@@ -146,19 +172,28 @@ describe('work', () => {
     looks.length = 0;
     await clock.advance(7_000);
     expect(looks).toEqual(['a/kv']);
-    expect(parts[1]?.leadership.epoch).toBe((parts[0]?.leadership.epoch ?? 0) + 1);
+    expect(parts[1]?.leadership.epoch).toBeGreaterThan(parts[0]?.leadership.epoch ?? Infinity);
     expect(second.fatal).toEqual([]);
   });
 
   test('a lost Lease ends the process', async () => {
     cluster('a');
     const { fatal } = await started();
-    kube.edit(KINDS.lease, { namespace: 'system', name: 'minikv-operator' }, (object) => {
+    kube.edit(KINDS.lease, LEASE, (object) => {
       (object['spec'] as Record<string, unknown>)['holderIdentity'] = 'other';
     });
     await clock.advance(5_000);
     expect(fatal).toHaveLength(1);
     expect(fatal[0]).toBeInstanceOf(LeaseLostError);
+  });
+
+  test('who gives its term up has handed the Lease back before the process ends', async () => {
+    cluster('a');
+    onLook = ({ leadership }) => leadership.release();
+    const { fatal } = await started();
+    await clock.advance(1000);
+    expect(fatal).toHaveLength(1);
+    expect(holders).toEqual(['']);
   });
 
   test('a stop before anything was reached ends too', async () => {
@@ -167,6 +202,57 @@ describe('work', () => {
     await stopped(operator);
     expect(fatal).toEqual([]);
     expect(looks).toEqual([]);
+  });
+});
+
+describe('a namespace that cannot be read', () => {
+  const watchNamespaces = ['a', 'b'];
+
+  test.each([403, 404])('does not hold up the others (%d)', async (code) => {
+    refuse(code, ({ namespace }) => namespace === 'b');
+    cluster('a');
+    cluster('b');
+    const { ask } = await started({ watchNamespaces });
+    await clock.advance(60_000);
+    expect((await ask('/readyz')).status).toBe(200);
+    expect(new Set(looks)).toEqual(new Set(['a/kv']));
+    expect(warnings.filter((line) => line.startsWith('b: '))).toHaveLength(1);
+  });
+
+  test('is taken up as soon as all of it can be', async () => {
+    refuse(403, ({ namespace, resource }) => namespace === 'b' && resource === 'pods');
+    cluster('a');
+    cluster('b');
+    await started({ watchNamespaces });
+    await clock.advance(60_000);
+    expect(looks).toContain('a/kv');
+    expect(looks).not.toContain('b/kv');
+    kube.intercept = null;
+    await clock.advance(60_000);
+    expect(looks).toContain('b/kv');
+  });
+
+  test.each<[string, readonly string[]]>([
+    ['every one', watchNamespaces],
+    ['the only view there is', []],
+  ])('makes nobody ready when it is %s', async (_what, namespaces) => {
+    refuse(403, () => true);
+    const { ask } = await started({ watchNamespaces: namespaces });
+    await clock.advance(60_000);
+    expect((await ask('/readyz')).status).toBe(503);
+    expect(parts).toEqual([]);
+  });
+
+  test('is not one that is slow or fails: all wait for that', async () => {
+    cluster('a');
+    refuse(500, ({ namespace }) => namespace === 'b');
+    const { ask } = await started({ watchNamespaces });
+    await clock.advance(60_000);
+    expect((await ask('/readyz')).status).toBe(503);
+    expect(looks).toEqual([]);
+    kube.intercept = null;
+    await clock.advance(60_000);
+    expect(looks).toContain('a/kv');
   });
 });
 

@@ -6,7 +6,7 @@ import { type Clock, sleep } from '../services/common/clock.ts';
 import { asError } from '../services/common/errors.ts';
 import { hexOf } from '../services/common/ids.ts';
 import type { Random } from '../services/common/random.ts';
-import { MINUTE_MS } from '../services/common/units.ts';
+import { MINUTE_MS, SECOND_MS } from '../services/common/units.ts';
 import type { OperatorOptions } from '../services/config/options.ts';
 import type { Logger } from '../services/telemetry/logger.ts';
 import type { Metrics } from '../services/telemetry/metrics.ts';
@@ -38,7 +38,11 @@ const STALLED_MS = 5 * MINUTE_MS;
 /** For one look at one cluster. */
 const LOOK_MS = MINUTE_MS;
 const SYNC_POLL_MS = 100;
+/** For an object of a namespace whose caches are not filled. */
+const UNSYNCED_MS = 5 * SECOND_MS;
 const IDENTITY_BYTES = 8;
+const NAMESPACE_REFUSED =
+  'namespace cannot be read, its clusters are left alone: grant its rights, or take it out of watchNamespaces';
 
 /** What exists only during a term. */
 interface Term {
@@ -83,7 +87,7 @@ export class Operator {
       clock,
       metrics,
       isLive: () => this.#informers.idleMs < STALLED_MS,
-      isReady: () => this.#informers.hasSynced,
+      isReady: () => this.#informers.isReady,
     });
   }
 
@@ -124,9 +128,13 @@ export class Operator {
     const leadership = await elections.acquire(signal);
     this.#leadership = leadership;
     leadership.signal.addEventListener('abort', () => {
-      if (!signal.aborted) onFatal(asError(leadership.signal.reason));
+      // A term that was given up is handed back first, so that nobody need wait for it to run out.
+      void leadership.release().then(() => {
+        if (!signal.aborted) onFatal(asError(leadership.signal.reason));
+      });
     });
-    while (!this.#informers.hasSynced) await sleep(clock, SYNC_POLL_MS, signal);
+    while (!this.#informers.isReady) await sleep(clock, SYNC_POLL_MS, signal);
+    for (const namespace of this.#informers.refused) logger.warn({ namespace }, NAMESPACE_REFUSED);
     const controller = this.#definition.make({
       ...this.#parts,
       informers: this.#informers,
@@ -139,7 +147,7 @@ export class Operator {
         clock,
         logger,
         metrics: workerMetrics(metrics),
-        work: (name, lookSignal) => controller.reconcile(name, lookSignal),
+        work: (name, lookSignal) => this.#look(controller, name, lookSignal),
       },
       { count, deadlineMs: LOOK_MS },
     );
@@ -148,6 +156,17 @@ export class Operator {
       this.#queue.add(keyText(keyOf(object)));
     }
     workers.start();
+  }
+
+  /** While a namespace's caches are not filled, absence means nothing in it. */
+  async #look(
+    controller: Controller,
+    key: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly requeueMs: number }> {
+    const namespace = key.slice(0, key.indexOf('/'));
+    if (!this.#informers.hasSynced(namespace)) return { requeueMs: UNSYNCED_MS };
+    return controller.reconcile(key, signal);
   }
 
   /** Before a term nothing is noted: at its begin everything is looked at. */

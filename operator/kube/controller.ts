@@ -24,11 +24,14 @@ export interface ControllerParts {
 export interface Controller {
   /** Keys (`namespace/name`) to look at after a change; none when it says nothing new. */
   keysOf(kind: Kind, change: Change): readonly string[];
-  /** Looks at one object and answers when to look again. Throwing has it looked at again soon. */
+  /**
+   * Looks at one object, of a namespace whose caches are filled, and answers when to look again. Throwing
+   * has it looked at again soon.
+   */
   reconcile(key: string, signal: AbortSignal): Promise<{ readonly requeueMs: number }>;
 }
 
-/** How a controller is made, once this process leads and the caches are filled. */
+/** How a controller is made, once this process leads and the caches are filled as far as they can be. */
 export interface ControllerDefinition {
   /** The kind whose objects are looked at: all of them when a term begins. */
   readonly kind: Kind;

@@ -201,6 +201,27 @@ describe('failures', () => {
     expect(error).toMatchObject({ code: 0, reason: 'Malformed' });
   });
 
+  test('an eviction has its own time, whatever less its caller gives a call', async () => {
+    const clock = new ManualClock();
+    await transport.close();
+    metrics = createMetrics();
+    open(clock);
+    const arrived = new Promise<void>((resolve) => {
+      answer = () => resolve();
+    });
+    let isOver = false;
+    const call = kube.evict({ namespace: 'n', name: 'a' }, { signal, deadlineMs: 10_000 });
+    const ended = failure(call).then((error) => {
+      isOver = true;
+      return error;
+    });
+    await arrived;
+    await clock.advance(19_999);
+    expect(isOver).toBe(false);
+    await clock.advance(1);
+    expect((await ended).isUnknown).toBe(true);
+  });
+
   test('a server that never answers is left at the deadline, and nobody knows the outcome', async () => {
     const clock = new ManualClock();
     await transport.close();

@@ -25,8 +25,8 @@ import { readEvents } from './watch-lines.ts';
 
 const APPLY_TYPE = 'application/apply-patch+yaml';
 const FIELD_MANAGER = 'minikv-operator';
-/** The server itself tries for ten seconds when a precondition of an eviction does not hold. */
-const EVICT_MS = 20 * SECOND_MS;
+/** At least: the server itself tries for ten seconds when a precondition of an eviction does not hold. */
+const EVICT_MS_MIN = 20 * SECOND_MS;
 
 export class HttpKube implements Kube {
   readonly #transport: HttpTransport;
@@ -158,8 +158,8 @@ export class HttpKube implements Kube {
         metadata: pod,
         deleteOptions: deleteBody(options),
       },
-      deadlineMs: EVICT_MS,
-      ...callOf(options),
+      signal: options.signal,
+      deadlineMs: Math.max(EVICT_MS_MIN, options.deadlineMs ?? 0),
     });
   }
 

@@ -40,10 +40,10 @@ const world = async (namespaces: readonly string[]) => {
       namespaces,
     },
   );
-  expect(informers.hasSynced).toBe(false);
+  expect(informers.isReady).toBe(false);
   informers.start();
   await clock.flush();
-  expect(informers.hasSynced).toBe(true);
+  expect(informers.isReady).toBe(true);
   return { kube, metrics, told: () => told.toSorted() };
 };
 
@@ -55,6 +55,7 @@ test('all namespaces: one watch a kind, and selectors by kind', async () => {
   expect(informers.list(KINDS.configMap, 'c')).toEqual([]);
   expect(informers.list(KINDS.configMap, 'a')).toHaveLength(1);
   expect(informers.get(KINDS.pod, { namespace: 'a', name: 'x' })).toBeNull();
+  expect(informers.hasSynced('any')).toBe(true);
 });
 
 test('some namespaces: nothing is asked for elsewhere', async () => {
@@ -62,6 +63,11 @@ test('some namespaces: nothing is asked for elsewhere', async () => {
   expect(told()).toEqual(['ConfigMap a', 'Service a', 'Service c']);
   expect(new Set(kube.calls.map(({ namespace }) => namespace))).toEqual(new Set(['a', 'c']));
   expect(informers.get(KINDS.service, { namespace: 'b', name: 'x' })).toBeNull();
+  expect(['a', 'b', 'c'].map((namespace) => informers.hasSynced(namespace))).toEqual([
+    true,
+    false,
+    true,
+  ]);
 });
 
 test('the longest silence counts', async () => {

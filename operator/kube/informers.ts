@@ -22,8 +22,10 @@ export interface InformersComponents extends Omit<ReflectorComponents, 'onChange
 
 export class Informers {
   readonly #reflectors = new Map<Kind, ReadonlyMap<string, Reflector>>();
+  readonly #namespaces: readonly string[];
 
   constructor(parts: InformersComponents, { kinds, namespaces }: InformersOptions) {
+    this.#namespaces = namespaces.length > 0 ? namespaces : [ALL];
     for (const { kind, ...selection } of kinds) {
       const onChange = (change: Change): void => parts.onChange(kind, change);
       const make = (namespace: Partial<ObjectKey>): Reflector =>
@@ -36,7 +38,7 @@ export class Informers {
     );
   }
 
-  /** The object as last seen, or null; null means nothing before `hasSynced`. */
+  /** The object as last seen, or null; null means nothing before its namespace `hasSynced`. */
   get(kind: Kind, key: ObjectKey): KubeObject | null {
     return this.#reflector(kind, key.namespace ?? ALL)?.store.get(key) ?? null;
   }
@@ -50,8 +52,25 @@ export class Informers {
     return [...(this.#reflectors.get(kind)?.values() ?? [])].flatMap(({ store }) => store.list());
   }
 
-  get hasSynced(): boolean {
-    return this.#all().every((reflector) => reflector.hasSynced);
+  /** Whether all kinds have been filled of what is in the namespace. */
+  hasSynced(namespace: string): boolean {
+    return this.#of(namespace).every((reflector) => reflector?.hasSynced === true);
+  }
+
+  /**
+   * Whether no namespace is still to come: each is filled or refused, and there is one to work in. A
+   * namespace that was deleted, or its rights, must not hold up the others.
+   */
+  get isReady(): boolean {
+    const synced = this.#namespaces.filter((namespace) => this.hasSynced(namespace));
+    return synced.length > 0 && synced.length + this.refused.length === this.#namespaces.length;
+  }
+
+  /** Watched namespaces of which some kind was never filled, since the server refuses its list. */
+  get refused(): readonly string[] {
+    return this.#namespaces.filter((namespace) =>
+      this.#of(namespace).some((reflector) => reflector?.isRefused === true),
+    );
   }
 
   /** How long the most idle of all watches has neither heard nor asked, in milliseconds. */
@@ -70,6 +89,10 @@ export class Informers {
   #reflector(kind: Kind, namespace: string): Reflector | undefined {
     const each = this.#reflectors.get(kind);
     return each?.get(namespace) ?? each?.get(ALL);
+  }
+
+  #of(namespace: string): readonly (Reflector | undefined)[] {
+    return [...this.#reflectors.keys()].map((kind) => this.#reflector(kind, namespace));
   }
 
   #all(): readonly Reflector[] {

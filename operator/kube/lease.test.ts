@@ -9,8 +9,10 @@ import { KINDS } from './kinds.ts';
 import { KubeError } from './kube-error.ts';
 import { LEASE_TIMES, LeaderLease, type Leadership, LeaseLostError } from './lease.ts';
 import { leaseMetrics } from './metrics.ts';
+import { microTime } from './micro-time.ts';
 import { MemoryKube } from './testing/memory-kube.ts';
 
+const second = 1000;
 const KEY = { namespace: 'op', name: 'minikv-operator' };
 let clock: ManualClock;
 let kube: MemoryKube;
@@ -27,11 +29,11 @@ interface Candidate {
   term: Leadership | null;
 }
 
-function campaign(identity: string): Candidate {
+function campaign(identity: string, key = KEY): Candidate {
   const metrics = new CountingMetrics();
   const lease = new LeaderLease(
     { kube, clock, random: seededRandom(1), logger: silentLogger, metrics: leaseMetrics(metrics) },
-    { key: KEY, identity, ...LEASE_TIMES },
+    { key, identity, ...LEASE_TIMES },
   );
   const candidate: Candidate = { metrics, term: null };
   lease.acquire(stop.signal).then(
@@ -44,6 +46,13 @@ function campaign(identity: string): Candidate {
 }
 
 const spec = (name: string): unknown => fieldOf(kube.read(KINDS.lease, KEY), 'spec', name);
+const epochOf = ({ term }: Candidate): number => term?.epoch ?? Number.NaN;
+const timeAt = (seconds: number): string => microTime(1_700_000_000_000 + seconds * second);
+/** A lease that nobody holds, of somebody's making. */
+const leave = (left: object): void => {
+  const { apiVersion, kind } = KINDS.lease;
+  kube.put(KINDS.lease, { apiVersion, kind, metadata: KEY, spec: { holderIdentity: '', ...left } });
+};
 /** From now on only calls for which `may` holds get through. */
 const cut = (may: (verb: string) => boolean): void => {
   kube.intercept = ({ verb }) => {
@@ -51,7 +60,6 @@ const cut = (may: (verb: string) => boolean): void => {
     return undefined;
   };
 };
-const second = 1000;
 
 describe('taking', () => {
   test('one of two gets it, the other waits for as long as it is renewed', async () => {
@@ -84,7 +92,7 @@ describe('taking', () => {
     expect([spec('holderIdentity'), a.term?.isFresh]).toEqual(['', false]);
     await clock.advance(7 * second);
     expect(b.term?.isFresh).toBe(true);
-    expect(b.term?.epoch).toBe((a.term?.epoch ?? 0) + 1);
+    expect(b.term?.epoch).toBeGreaterThan(epochOf(a));
   });
 
   test('a holder that is gone is waited for 60 s by the own clock, whatever its times say', async () => {
@@ -132,10 +140,12 @@ describe('taking', () => {
 });
 
 describe('epoch', () => {
-  test('is the creation in seconds times 2^20 plus the transitions', async () => {
+  test('is the second in which the lease was acquired times 2^20 plus the transitions', async () => {
+    leave({ acquireTime: timeAt(0), leaseTransitions: 7 });
+    await clock.advance(100 * second);
     const a = campaign('a');
     await clock.flush();
-    expect(a.term?.epoch).toBe(1_700_000_000 * 2 ** 20);
+    expect(a.term?.epoch).toBe(1_700_000_100 * 2 ** 20 + 8);
     expect(Number.isSafeInteger(a.term?.epoch)).toBe(true);
   });
 
@@ -145,13 +155,71 @@ describe('epoch', () => {
     await a.term?.release();
     const b = campaign('b');
     await clock.flush();
-    expect(b.term?.epoch).toBe((a.term?.epoch ?? 0) + 1);
+    expect(b.term?.epoch).toBe(epochOf(a) + 1);
     kube.remove(KINDS.lease, KEY);
     await clock.advance(60 * second);
     expect(b.term?.isFresh).toBe(false);
     const c = campaign('c');
     await clock.flush();
-    expect(c.term?.epoch).toBeGreaterThan(b.term?.epoch ?? Number.POSITIVE_INFINITY);
+    expect(c.term?.epoch).toBeGreaterThan(epochOf(b));
+  });
+
+  test('rises from a newer lease to an older one that was left in another namespace', async () => {
+    leave({ acquireTime: timeAt(0), leaseTransitions: 3 });
+    await clock.advance(3600 * second);
+    const a = campaign('a', { ...KEY, namespace: 'newer' });
+    await clock.advance(10 * second);
+    const b = campaign('b');
+    await clock.flush();
+    expect(b.term?.epoch).toBeGreaterThan(epochOf(a));
+  });
+
+  test('rises when the same process acquires the lease once more', async () => {
+    const first = campaign('a');
+    await clock.flush();
+    const again = campaign('a');
+    await clock.flush();
+    expect(again.term?.epoch).toBe(epochOf(first) + 1);
+  });
+
+  test('rises for a holder whose wall clock is behind that of the one before', async () => {
+    leave({ acquireTime: timeAt(500), leaseTransitions: 3 });
+    const a = campaign('a');
+    await clock.flush();
+    expect(a.term?.epoch).toBe(1_700_000_500 * 2 ** 20 + 4);
+    expect(spec('acquireTime')).toBe(timeAt(500));
+    await a.term?.release();
+    expect(spec('acquireTime')).toBe(timeAt(500));
+  });
+
+  test('is never before the creation, by which it was counted once', async () => {
+    leave({ acquireTime: timeAt(-900), leaseTransitions: 3 });
+    clock.wallMs = () => 1_699_999_000_000;
+    const a = campaign('a');
+    await clock.flush();
+    expect(a.term?.epoch).toBe(1_700_000_000 * 2 ** 20 + 4);
+  });
+
+  test.each([[undefined], ['never'], ['9999-12-31T23:59:59.000000Z']])(
+    'an acquisition at %p is taken for one at the creation',
+    async (acquireTime) => {
+      leave({ acquireTime, leaseTransitions: 3 });
+      await clock.advance(second);
+      const a = campaign('a');
+      await clock.flush();
+      expect(a.term?.epoch).toBe(1_700_000_001 * 2 ** 20 + 4);
+      expect(spec('acquireTime')).toBe(timeAt(1));
+    },
+  );
+
+  test('a renewal keeps the time of the acquisition', async () => {
+    const a = campaign('a');
+    await clock.advance(60 * second);
+    expect([a.term?.isFresh, spec('acquireTime'), spec('renewTime')]).toEqual([
+      true,
+      timeAt(0),
+      timeAt(60),
+    ]);
   });
 });
 

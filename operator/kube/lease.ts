@@ -57,8 +57,8 @@ export class LeaseLostError extends Error {
 /** A term of leadership. */
 export interface Leadership {
   /**
-   * Grows with every term, also over a Lease that was deleted: seconds of its creation times 2^20 plus
-   * its transitions. A number below 2^53.
+   * Grows with every term, also over a Lease that was deleted and from one Lease to another: the second in
+   * which it was acquired, by the holder's wall clock, times 2^20 plus its transitions. A number below 2^53.
    */
   readonly epoch: number;
   /** Aborts when the term is over, with a `LeaseLostError`. */
@@ -67,7 +67,10 @@ export interface Leadership {
   readonly isFresh: boolean;
   /** To be asked right before an act that must not be done by two. @throws LeaseLostError. */
   assertFresh(): void;
-  /** Ends the term and hands the Lease back, so that another need not wait for it to run out. */
+  /**
+   * Ends the term and hands the Lease back, so that another need not wait for it to run out. Of a term that
+   * is over only the end is waited for: what was lost is not given.
+   */
   release(): Promise<void>;
 }
 
@@ -121,8 +124,11 @@ export class LeaderLease {
     const isOpen = holder === '' || holder === this.#options.identity;
     const isFree = isOpen || clock.monotonicMs() >= sinceMs + durationMs;
     if (!isFree) return null;
-    const transitions = transitionsOf(found) + 1;
-    const spec = this.#spec({ acquireTime: this.#now(), leaseTransitions: transitions });
+    const spec = this.#spec({
+      // A holder whose wall clock is behind does not take the epoch back.
+      acquireTime: microTime(Math.max(clock.wallMs(), acquiredMs(found))),
+      leaseTransitions: transitionsOf(found) + 1,
+    });
     return this.#unlessConflict(kube.replace(KINDS.lease, { ...found, spec }, call));
   }
 
@@ -155,11 +161,13 @@ export class LeaderLease {
   #lead(held: KubeObject, sentMs: number): Leadership {
     const { clock, metrics } = this.#parts;
     const { renewDeadlineMs } = this.#options;
-    const term: Term = { held, sentMs, over: new AbortController() };
+    const term: Term = { held, sentMs, over: new AbortController(), isReleased: false };
     metrics.leading.set(1);
     const isFresh = (): boolean =>
       !term.over.signal.aborted && clock.monotonicMs() < term.sentMs + renewDeadlineMs;
-    const done = this.#renew(term);
+    const ended = this.#renew(term).then(() =>
+      term.isReleased ? this.#handBack(term) : undefined,
+    );
     return {
       epoch: epochOf(held),
       signal: term.over.signal,
@@ -169,10 +177,10 @@ export class LeaderLease {
       assertFresh: () => {
         if (!isFresh()) throw new LeaseLostError('the lease is not fresh');
       },
-      release: async () => {
+      release: () => {
+        term.isReleased ||= !term.over.signal.aborted;
         this.#end(term, 'the lease is released');
-        await done;
-        await this.#handBack(term);
+        return ended;
       },
     };
   }
@@ -210,7 +218,7 @@ export class LeaderLease {
     const renewed = (object: KubeObject): KubeObject => ({
       ...object,
       spec: this.#spec({
-        acquireTime: textOf(fieldOf(object, 'spec', 'acquireTime')),
+        acquireTime: acquireTimeOf(object),
         leaseTransitions: transitionsOf(object),
       }),
     });
@@ -249,7 +257,7 @@ export class LeaderLease {
       leaseDurationSeconds: 1,
       holderIdentity: '',
       leaseTransitions: transitionsOf(term.held),
-      acquireTime: this.#now(),
+      acquireTime: acquireTimeOf(term.held),
       renewTime: this.#now(),
     };
     try {
@@ -283,6 +291,8 @@ interface Term {
   /** When the last write that succeeded was sent. */
   sentMs: number;
   readonly over: AbortController;
+  /** Given up while it was held: it is to be handed back. */
+  isReleased: boolean;
 }
 
 const holderOf = (lease: KubeObject): string => textOf(fieldOf(lease, 'spec', 'holderIdentity'));
@@ -290,9 +300,22 @@ const holderOf = (lease: KubeObject): string => textOf(fieldOf(lease, 'spec', 'h
 const transitionsOf = (lease: KubeObject): number =>
   Number(fieldOf(lease, 'spec', 'leaseTransitions') ?? 0);
 
-const TRANSITIONS_MAX = 2 ** 20;
+const acquireTimeOf = (lease: KubeObject): string => textOf(fieldOf(lease, 'spec', 'acquireTime'));
 
-function epochOf(lease: KubeObject): number {
+const TRANSITIONS_MAX = 2 ** 20;
+/** In the year 2106: a later time is nobody's clock, and its epoch would be no safe integer one day. */
+const ACQUIRED_MS_MAX = 2 ** 32 * SECOND_MS;
+
+/**
+ * When the Lease was last acquired, in wall time. Never before its creation, which stands in for a time
+ * that is not there or cannot be read, as another writer may leave it.
+ */
+function acquiredMs(lease: KubeObject): number {
   const createdMs = Date.parse(lease.metadata.creationTimestamp ?? '');
-  return Math.floor(createdMs / SECOND_MS) * TRANSITIONS_MAX + transitionsOf(lease);
+  const notedMs = Date.parse(acquireTimeOf(lease));
+  return notedMs < ACQUIRED_MS_MAX ? Math.max(createdMs, notedMs) : createdMs;
 }
+
+/** By the acquisition and not the creation: a Lease that was left somewhere may be older than one that has gone. */
+const epochOf = (lease: KubeObject): number =>
+  Math.floor(acquiredMs(lease) / SECOND_MS) * TRANSITIONS_MAX + transitionsOf(lease);

@@ -61,6 +61,7 @@ export class Reflector {
   readonly #options: ReflectorOptions;
   #run: { readonly stop: AbortController; readonly done: Promise<void> } | null = null;
   #hasSynced = false;
+  #isRefused = false;
   #heardMs: number;
   #triedMs: number;
   #failures = 0;
@@ -75,6 +76,11 @@ export class Reflector {
   /** Whether the store has ever been filled: before that an absent object means nothing. */
   get hasSynced(): boolean {
     return this.#hasSynced;
+  }
+
+  /** The store was never filled, since the server has no such list or does not give it to us: it may never be. */
+  get isRefused(): boolean {
+    return this.#isRefused && !this.#hasSynced;
   }
 
   /** Since the server last said anything, bookmarks too. */
@@ -117,6 +123,7 @@ export class Reflector {
         failure = asError(thrown);
       }
       if (signal.aborted) return;
+      if (isRefusal(failure)) this.#isRefused = true;
       if (isGone(failure) || failure instanceof DriftError) follow = null;
       if (failure !== null) logger.info({ kind, error: failure }, 'watch failed');
       metrics.restarts.add(1, { kind });
@@ -283,6 +290,9 @@ interface Follow {
 class DriftError extends Error {}
 
 const isGone = (failure: Error | null): boolean => failure instanceof KubeError && failure.isGone;
+
+const isRefusal = (failure: Error | null): boolean =>
+  failure instanceof KubeError && (failure.code === 403 || failure.isNotFound);
 
 /** A signal of one stream, that follows that of the run for as long as the stream is open. */
 class Stream {
