@@ -29,7 +29,7 @@ export const CONDITION_REASONS = {
     Unknown: ['LeaderUnknown'],
   },
   Progressing: {
-    True: ['Creating', 'RollingVolumes', 'RollingCoordinators', 'ScalingOut'],
+    True: ['Creating', 'Applying', 'RollingVolumes', 'RollingCoordinators', 'ScalingOut'],
     False: ['Settled', 'ApplyRejected', 'OverlayRejected', 'WaitingForOldObjects'],
     Unknown: [],
   },

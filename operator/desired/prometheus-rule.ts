@@ -32,7 +32,8 @@ function alertsOf(wanted: Wanted): readonly Fields[] {
   return [
     alert(
       'NoLeader',
-      `sum(minikv_raft_role{role="leader",${coordinators}}) < 1`,
+      // A sum over nothing is nothing, not zero: with no coordinator to ask it would never fire.
+      `(sum(minikv_raft_role{role="leader",${coordinators}}) or vector(0)) < 1`,
       '1m',
       'no coordinator leads: writes fail and reads may be old',
     ),

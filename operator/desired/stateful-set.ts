@@ -4,8 +4,9 @@
  */
 import type { ClusterSpec } from '../api/cluster.ts';
 import { type Role, roleName } from '../api/names.ts';
-import type { Fields, Manifest } from './manifest.ts';
+import { type Fields, isFields, isList, type Manifest } from './manifest.ts';
 import {
+  CONTAINER,
   claimLabels,
   selectorLabels,
   TEMPLATE_HASH_ANNOTATION,
@@ -51,6 +52,18 @@ export function buildStatefulSet(wanted: Wanted, role: Role): BuiltStatefulSet {
     },
   };
   return { kind: 'built', manifest };
+}
+
+/** Image of the store in a StatefulSet as it was read; null: it names none. */
+export function templateImage(set: unknown): string | null {
+  const inner = (value: unknown, field: string): unknown =>
+    isFields(value) ? value[field] : undefined;
+  const containers = ['spec', 'template', 'spec', 'containers'].reduce(inner, set);
+  const ours = isList(containers)
+    ? containers.find((container) => inner(container, 'name') === CONTAINER)
+    : undefined;
+  const image = inner(ours, 'image');
+  return typeof image === 'string' ? image : null;
 }
 
 type Storage = ClusterSpec['volumes']['storage'];

@@ -1,9 +1,11 @@
 /** The conditions that say what the operator is about, and what keeps it from it. */
 import type { ConditionFinding } from '../api/conditions.ts';
+import { roleName } from '../api/names.ts';
+import { ROLES } from '../desired/names.ts';
 import { sentenceOf } from './broken.ts';
 import type { Findings } from './findings.ts';
 import type { Blocked } from './gates.ts';
-import { ABSENCE_MS_MAX, namesOf } from './pods.ts';
+import { ABSENCE_MS_MAX, isObserved, namesOf } from './pods.ts';
 import type { Snapshot } from './types.ts';
 
 /** Creation lasts until `Ready` is true for the first time. */
@@ -15,7 +17,10 @@ export function progressing(
   const type = 'Progressing';
   const creating = ready.reason === 'Bootstrapping' ? creation(f) : null;
   const moving = hindrance(f) ?? creating ?? rolling(f) ?? scaling(s, f) ?? ending(s, f);
-  return moving ?? { type, status: 'False', reason: 'Settled', message: 'all is as asked for' };
+  return (
+    moving ??
+    applying(s, f) ?? { type, status: 'False', reason: 'Settled', message: 'all is as asked for' }
+  );
 }
 
 function hindrance({ identity, objects }: Findings): ConditionFinding<'Progressing'> | null {
@@ -33,7 +38,7 @@ function hindrance({ identity, objects }: Findings): ConditionFinding<'Progressi
   return { type, status: 'False', reason: 'ApplyRejected', message };
 }
 
-type Move = 'Creating' | 'RollingVolumes' | 'RollingCoordinators' | 'ScalingOut';
+type Move = 'Creating' | 'Applying' | 'RollingVolumes' | 'RollingCoordinators' | 'ScalingOut';
 
 const moves = (reason: Move, message: string): ConditionFinding<'Progressing'> => ({
   type: 'Progressing',
@@ -66,6 +71,16 @@ function ending(s: Snapshot, { open }: Findings): ConditionFinding<'Progressing'
   const before = s.cr.status.conditions.Progressing?.reason;
   const lasting = LASTING.find((reason) => reason === before);
   return lasting === undefined || open === null ? null : moves(lasting, open);
+}
+
+/** Before Kubernetes has taken up the StatefulSets nobody knows yet which pods are outdated. */
+function applying(s: Snapshot, { objects }: Findings): ConditionFinding<'Progressing'> | null {
+  const unseen = ROLES.filter((role) => s.sts[role] !== null && !isObserved(s, role));
+  const keys = new Set([
+    ...objects.changing,
+    ...unseen.map((role) => `StatefulSet/${roleName(s.cr.name, role)}`),
+  ]);
+  return keys.size === 0 ? null : moves('Applying', `not in force yet: ${[...keys].join(', ')}`);
 }
 
 const wait = (f: Findings, toGo: string): string => (f.open === null ? toGo : `${toGo}; ${f.open}`);

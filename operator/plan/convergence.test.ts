@@ -31,6 +31,13 @@ function settle(world: World): number {
   throw new Error(`never settled: ${JSON.stringify({ conditions, requeue: p.requeueMs })}`);
 }
 
+function pass(world: World, seconds: number): void {
+  for (let i = 0; i < seconds; i += 1) {
+    world.tick();
+    world.act(plan(world.snapshot()));
+  }
+}
+
 const imagesOf = (world: World): ReadonlySet<string> =>
   new Set([...world.pods.values()].map(({ image }) => image));
 
@@ -82,6 +89,33 @@ describe('stories', () => {
     expect(world.disruptions).toBe(0);
   });
 
+  test.each([6, 30])('%d volumes for five nodes, put back: an image rolls again', (replicas) => {
+    const world = new World({ volumes: { replicas: 5 } });
+    world.nodes = 5;
+    settle(world);
+    world.change({ volumes: { replicas } });
+    pass(world, 30);
+    expect(world.sets.volume).toMatchObject({ replicas });
+    world.change({ image: 'minikv:0.2.0', volumes: { replicas: 5 } });
+    settle(world);
+    expect(world.sets.volume).toMatchObject({ replicas: 5 });
+    expect(world.pods.size).toBe(8);
+    expect(imagesOf(world)).toEqual(new Set(['minikv:0.2.0']));
+  });
+
+  test('a volume that found a node late stays, whatever is asked for by then', () => {
+    const world = new World({ volumes: { replicas: 5 } });
+    world.nodes = 5;
+    settle(world);
+    world.change({ volumes: { replicas: 7 } });
+    pass(world, 30);
+    world.nodes = 6;
+    pass(world, 10);
+    world.change({ volumes: { replicas: 5 } });
+    settle(world);
+    expect(world.sets.volume).toMatchObject({ replicas: 6 });
+  });
+
   test('put back in the middle of a roll: the pods that were done go again, no other', () => {
     const world = new World();
     settle(world);
@@ -118,6 +152,7 @@ type Turn =
   | { readonly kind: 'forget' }
   | { readonly kind: 'wait'; readonly seconds: number }
   | { readonly kind: 'kill'; readonly pod: number }
+  | { readonly kind: 'nodes'; readonly nodes: number }
   | { readonly kind: 'spec'; readonly image: string; readonly volumes: number };
 
 const turn: fc.Arbitrary<Turn> = fc.oneof(
@@ -143,7 +178,14 @@ const turn: fc.Arbitrary<Turn> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('spec' as const),
       image: fc.constantFrom('minikv:0.1.0', 'minikv:0.2.0', 'bad'),
-      volumes: fc.integer({ min: 3, max: 5 }),
+      volumes: fc.integer({ min: 3, max: 6 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('nodes' as const),
+      nodes: fc.integer({ min: 3, max: 5 }),
     }),
   },
 );
@@ -165,6 +207,10 @@ function take(world: World, one: Turn): void {
       if (pod !== undefined) pod.endsMs ??= world.nowMs + 2000;
       return;
     }
+    case 'nodes':
+      // A node that has a pod keeps it.
+      world.nodes = Math.max(one.nodes, world.placed);
+      return;
     case 'spec':
       world.change({ image: one.image, volumes: { replicas: one.volumes } });
   }
@@ -178,6 +224,8 @@ test('from anywhere it comes to rest under the last spec, with one id and one fo
       for (const one of turns) take(world, one);
       world.change({ image: 'minikv:0.3.0' });
       settle(world);
+      const held = [...world.folders].filter(([, { disk }]) => disk > 0).map(([name]) => name);
+      expect([...world.pods.keys()]).toEqual(expect.arrayContaining(held));
       expect(imagesOf(world)).toEqual(new Set(['minikv:0.3.0']));
       expect(world.ids.size).toBe(1);
     }),

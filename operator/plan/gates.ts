@@ -32,6 +32,8 @@ export function coordinatorGate(
     const names = strangers.map(({ name }) => name).join(', ');
     return { reason: 'StateUnknown', message: `voters without a pod: ${names}` };
   }
+  const unbound = unboundClaims(s, 'coordinator');
+  if (unbound !== null) return unbound;
   // One voter alone has no safe moment; it is restarted while it is well.
   const isSafe = voters === 1 ? healthy.length === 1 : healthy.length - 1 >= majority;
   if (!isSafe) {
@@ -54,13 +56,8 @@ export function volumeGate(s: Snapshot): Blocked | null {
     const names = away.map(({ name, disk }) => `${name} (disk ${disk})`).join(', ');
     return { reason: 'VolumeUnavailable', message: `disks with data are away: ${names}` };
   }
-  const unbound = s.claims.filter(
-    ({ role, phase, deleting }) => role === 'volume' && (phase !== 'Bound' || deleting),
-  );
-  if (unbound.length > 0) {
-    const names = unbound.map(({ name }) => name).join(', ');
-    return { reason: 'ClaimLost', message: `claims are not bound: ${names}` };
-  }
+  const unbound = unboundClaims(s, 'volume');
+  if (unbound !== null) return unbound;
   const closed = budget(s, 'volume');
   if (closed !== null || interruptsWrites(s)) return closed;
   const live = liveVolumes(cluster);
@@ -68,6 +65,25 @@ export function volumeGate(s: Snapshot): Blocked | null {
   if (live - 1 >= least) return null;
   const message = `${live} volumes are live and a write needs ${least}`;
   return { reason: 'VolumeUnavailable', message };
+}
+
+/**
+ * A claim that is being deleted goes as soon as no pod holds it, and what lies in it is gone for good. One
+ * that was never bound holds nothing; it counts only where its pod is wanted.
+ */
+function unboundClaims(s: Snapshot, role: Role): Blocked | null {
+  const replicas = s.sts[role]?.replicas ?? 0;
+  const unbound = s.claims
+    .filter((claim) => claim.role === role)
+    .filter(({ phase, deleting, ordinal }) => {
+      const isLeftBehind = phase === 'Pending' && ordinal >= replicas;
+      return !isLeftBehind && (phase !== 'Bound' || deleting);
+    });
+  if (unbound.length === 0) return null;
+  const names = unbound
+    .map(({ name, deleting }) => (deleting ? `${name} (being deleted)` : name))
+    .join(', ');
+  return { reason: 'ClaimLost', message: `claims are not bound: ${names}` };
 }
 
 /** With so few volumes a restart always stops writes: there is nothing to wait for. */

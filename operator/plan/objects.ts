@@ -11,15 +11,24 @@ import type { Snapshot, Step } from './types.ts';
 /** A refused content is offered again after this long: the server's mind may change (quota, policy). */
 const REFUSED_AGAIN_MS = 30_000;
 
+type ObjectStep = Exclude<Step, { kind: 'own-claim' }>;
+
 export interface ObjectsFinding {
-  readonly steps: readonly Step[];
+  readonly steps: readonly ObjectStep[];
+  /** Keys of those whose step changes something: an operator without memory applies all of them once. */
+  readonly changing: readonly string[];
   /** What the server refuses, a sentence each. */
   readonly refused: readonly string[];
   /** Parts of `podTemplate` that are not allowed. */
   readonly overlayProblems: readonly string[];
 }
 
-export const NO_OBJECTS: ObjectsFinding = { steps: [], refused: [], overlayProblems: [] };
+export const NO_OBJECTS: ObjectsFinding = {
+  steps: [],
+  changing: [],
+  refused: [],
+  overlayProblems: [],
+};
 
 export function objectSteps(
   s: Snapshot,
@@ -39,19 +48,26 @@ export function objectSteps(
     kinds: s.op.kinds,
   });
   const judged = desired.manifests.map((manifest) => judge(s, manifest));
-  const removed = desired.unwanted.flatMap((key): readonly Step[] => {
+  const removed = desired.unwanted.flatMap((key): readonly ObjectStep[] => {
     const live = s.live[key];
     return live === undefined ? [] : [{ kind: 'delete', key, uid: live.uid }];
   });
+  const steps = [...judged.flatMap(({ step }) => (step === null ? [] : [step])), ...removed];
   return {
-    steps: [...judged.flatMap(({ step }) => (step === null ? [] : [step])), ...removed],
+    steps,
+    changing: steps.filter((step) => changes(s, step)).map(({ key }) => key),
     refused: judged.flatMap(({ refusal }) => (refusal === null ? [] : [refusal])),
     overlayProblems: Object.values(desired.rejected).flat(),
   };
 }
 
+function changes(s: Snapshot, step: ObjectStep): boolean {
+  if (step.kind !== 'apply' || s.applied[step.key] !== undefined) return true;
+  return !holds(s.live[step.key]?.content, step.manifest);
+}
+
 interface Judged {
-  readonly step: Step | null;
+  readonly step: ObjectStep | null;
   readonly refusal: string | null;
 }
 

@@ -35,16 +35,25 @@ function behind(s: Snapshot, name: string, role: Role): string | null {
   return answer.caughtUp ? null : `coordinator ${name} is catching up`;
 }
 
+/** Longer than the call may take and a cache may lag. */
+const UNSEEN_MS_MAX = 30_000;
+
 /**
  * Seen with other eyes than the cache's that may be behind: another pod, another leader. A new pod that
  * is broken has come to its end as well: what is to be done about it is not for this step to say.
+ *
+ * An answer that was lost may have been a refusal, and leadership may have come back between two looks:
+ * what has had no effect for so long will have none. If it still comes, it comes to the pod that would be
+ * taken down again, or meets a precondition.
  */
 export function isMet(s: Snapshot, open: Expectation): boolean {
+  const isOverdue = s.nowMs - open.atMs >= UNSEEN_MS_MAX;
   if (open.kind === 'transfer') {
-    return s.cluster !== 'unknown' && s.cluster.leader.name !== open.oldLeader;
+    return isOverdue || (s.cluster !== 'unknown' && s.cluster.leader.name !== open.oldLeader);
   }
   const pod = findPod(s, open.pod);
-  if (pod === undefined || pod.uid === open.oldUid) return false;
+  if (pod === undefined) return false;
+  if (pod.uid === open.oldUid) return isOverdue && !pod.deleting;
   const state = stateOf(pod, s.nowMs);
   return state === 'available' || state === 'broken';
 }

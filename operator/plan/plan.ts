@@ -78,9 +78,7 @@ function decide(f: Findings, isFrozen: boolean): Plan['disruptive'] {
   const isFormed = f.bootstrap.kind === 'done';
   const isBusy = isFrozen || !isFormed || f.broken.delete !== null || f.open !== null;
   // What is outdated is about to change.
-  const isChanging = f.objects.steps.some(
-    (step) => step.kind !== 'own-claim' && step.key.startsWith('StatefulSet/'),
-  );
+  const isChanging = f.objects.steps.some(({ key }) => key.startsWith('StatefulSet/'));
   return isBusy || isChanging ? null : f.roll.action;
 }
 

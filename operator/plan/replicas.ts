@@ -1,8 +1,8 @@
 /**
- * Steps 4 and 6: how many pods there shall be. More than now is just an apply; fewer never happens, and
- * a wish for fewer is held and said aloud.
+ * Steps 4 and 6: how many pods there shall be. More than now is just an apply; fewer happens only to
+ * volumes that never ran, and any other wish for fewer is held and said aloud.
  */
-import type { Role } from '../api/names.ts';
+import { podName, type Role } from '../api/names.ts';
 import type { Snapshot } from './types.ts';
 
 export interface Held {
@@ -14,7 +14,7 @@ export function replicasOf(s: Snapshot): Readonly<Record<Role, number>> {
   const { coordinators, volumes } = s.cr.spec;
   return {
     coordinator: coordinatorCount(s, coordinators.replicas),
-    volume: Math.max(volumes.replicas, presentCount(s, 'volume')),
+    volume: volumeCount(s, volumes.replicas),
   };
 }
 
@@ -30,6 +30,28 @@ function coordinatorCount(s: Snapshot, asked: number): number {
 function presentCount(s: Snapshot, role: Role): number {
   const ordinals = s.claims.filter((claim) => claim.role === role).map(({ ordinal }) => ordinal);
   return Math.max(s.sts[role]?.replicas ?? 0, ...ordinals.map((ordinal) => ordinal + 1));
+}
+
+/** As many as there are or were; those on top that are not asked for any more and never ran are given up. */
+function volumeCount(s: Snapshot, asked: number): number {
+  let count = Math.max(asked, presentCount(s, 'volume'));
+  while (count > asked && hasNeverRun(s, count - 1)) count -= 1;
+  return count;
+}
+
+/**
+ * True only of a volume that cannot hold anything: no node has its pod, no claim of it was ever bound (a
+ * bound one may get lost and is never Pending again), and the leader knows no disk of its name. If it was
+ * placed since the look, its bound claim has it counted again, and it comes back with what it holds.
+ */
+function hasNeverRun(s: Snapshot, ordinal: number): boolean {
+  const name = podName(s.cr.name, 'volume', ordinal);
+  const isPlaced = s.pods.some((pod) => pod.name === name && pod.node !== null);
+  const wasBound = s.claims.some(({ pod, phase }) => pod === name && phase !== 'Pending');
+  if (isPlaced || wasBound) return false;
+  if (s.cluster !== 'unknown') return !s.cluster.volumes.some((volume) => volume.name === name);
+  // Given up before: without a leader too the claim that it left behind must not bring it back.
+  return s.sts.volume !== null && ordinal >= s.sts.volume.replicas;
 }
 
 /** Names of the voters, by the leader or else by any member; null where nobody knows. */

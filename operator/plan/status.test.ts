@@ -2,7 +2,15 @@
 import { describe, expect, test } from '@jest/globals';
 import { plan } from './plan.ts';
 import { conditionOf, reasonsOf } from './testing/plans.ts';
-import { changePod, NOW_MS, outdated, settled, withCluster } from './testing/snapshots.ts';
+import {
+  changePod,
+  fresh,
+  NOW_MS,
+  outdated,
+  setName,
+  settled,
+  withCluster,
+} from './testing/snapshots.ts';
 
 describe('15: status', () => {
   test('counts are rounded up to one digit, so they do not tick', () => {
@@ -68,5 +76,47 @@ describe('15: status', () => {
     }));
     expect(conditionOf(plan(s), 'Available')).toBe('False TooFewVolumes');
     expect(plan(s).status.volumes!.members![2]).toMatchObject({ state: 'Away' });
+  });
+});
+
+describe('15: what is in force', () => {
+  test('what is not in force yet is said, and nothing is called settled before', () => {
+    const { applied, live } = settled();
+    const p = plan({ ...settled({ image: 'minikv:0.2.0' }), applied, live });
+    expect(conditionOf(p, 'Progressing')).toBe('True Applying');
+    expect(p.status).toMatchObject({ phase: 'Updating', image: 'minikv:0.1.0' });
+    const { message } = p.status.conditions.find(({ type }) => type === 'Progressing')!;
+    expect(message).toBe('not in force yet: StatefulSet/demo-coordinator, StatefulSet/demo-volume');
+    expect(reasonsOf(p)).toEqual([]);
+  });
+
+  test('the image is the old one until both templates have the new one', () => {
+    const next = settled({ image: 'minikv:0.2.0' });
+    const key = setName('volume');
+    const half = { ...next, live: { ...next.live, [key]: settled().live[key]! } };
+    expect(plan(half).status.image).toBe('minikv:0.1.0');
+    expect(plan(next).status.image).toBe('minikv:0.2.0');
+    expect(plan(fresh({ image: 'minikv:0.2.0' })).status.image).toBe('minikv:0.2.0');
+  });
+
+  test('what was applied and not taken up by Kubernetes is not settled either', () => {
+    const s = settled();
+    const volume = { ...s.sts.volume!, generation: 4 };
+    const p = plan({ ...s, sts: { ...s.sts, volume } });
+    expect(conditionOf(p, 'Progressing')).toBe('True Applying');
+  });
+
+  test('what was turned off and is still there, and what is away, is not settled', () => {
+    const off = settled({ networkPolicy: { enabled: false } });
+    const { applied, live } = settled();
+    expect(conditionOf(plan({ ...off, applied, live }), 'Progressing')).toBe('True Applying');
+    const { 'Service/demo': _gone, ...rest } = live;
+    expect(conditionOf(plan({ ...settled(), live: rest }), 'Progressing')).toBe('True Applying');
+  });
+
+  test('an operator without memory applies all once, and says nothing of it', () => {
+    const p = plan({ ...settled(), applied: {} });
+    expect(p.applies).toHaveLength(12);
+    expect(p.status).toEqual(plan(settled()).status);
   });
 });

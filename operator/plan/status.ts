@@ -4,8 +4,9 @@
  */
 import type { Phase } from '../api/cluster.ts';
 import type { ConditionFinding } from '../api/conditions.ts';
-import type { Role } from '../api/names.ts';
+import { type Role, roleName } from '../api/names.ts';
 import { endpointOf, ROLES, selectorLabels } from '../desired/names.ts';
+import { templateImage } from '../desired/stateful-set.ts';
 import { changeHeld, degraded, progressing, rollBlocked, suspended } from './change-conditions.ts';
 import type { Findings } from './findings.ts';
 import {
@@ -31,7 +32,7 @@ export function statusOf(s: Snapshot, f: Findings): StatusIntent {
   return {
     observedGeneration: isInForce(s, f) ? s.cr.generation : s.cr.status.observedGeneration,
     phase: phaseOf(s, conditions),
-    image: s.cr.spec.image,
+    image: imageOf(s),
     endpoint: endpointOf(s.cr),
     selector: selectorText(s.cr.name),
     coordinators: coordinatorsOf(s, f),
@@ -49,8 +50,16 @@ export function statusOf(s: Snapshot, f: Findings): StatusIntent {
  */
 const isInForce = (s: Snapshot, { identity, objects }: Findings): boolean =>
   identity.kind === 'known' &&
-  objects.steps.every(({ kind }) => kind === 'own-claim') &&
+  objects.steps.length === 0 &&
   ROLES.every((role) => isObserved(s, role));
+
+/** That of the templates that there are: while one of them has another than is asked for, that one. */
+function imageOf({ live, cr }: Snapshot): string {
+  const images = ROLES.map((role) =>
+    templateImage(live[`StatefulSet/${roleName(cr.name, role)}`]?.content),
+  );
+  return images.find((image) => image !== null && image !== cr.spec.image) ?? cr.spec.image;
+}
 
 const selectorText = (name: string): string =>
   Object.entries(selectorLabels(name, 'volume'))

@@ -4,6 +4,7 @@ import { SAMPLE_ID } from '../desired/testing/sample-cluster.ts';
 import { plan } from './plan.ts';
 import { conditionOf, reasonsOf, withCondition, withStatus } from './testing/plans.ts';
 import {
+  changeClaim,
   changePod,
   claimOf,
   clusterOf,
@@ -196,62 +197,6 @@ describe('4 and 5: applies', () => {
   });
 });
 
-describe('4 and 6: sizes', () => {
-  const replicasIn = (s: Snapshot, role: 'coordinator' | 'volume'): unknown => {
-    const step = plan({ ...s, applied: {} }).applies.find(
-      (one) => one.kind === 'apply' && one.key === setName(role),
-    );
-    return step?.kind === 'apply' && (step.manifest['spec'] as { replicas: number }).replicas;
-  };
-  const asked = (s: Snapshot, part: object): Snapshot => ({
-    ...s,
-    cr: { ...s.cr, spec: { ...s.cr.spec, ...part } },
-  });
-  const volumes = (replicas: number) => ({ volumes: { ...settled().cr.spec.volumes, replicas } });
-  const coordinators = (replicas: number) => ({
-    coordinators: { ...settled().cr.spec.coordinators, replicas },
-  });
-
-  test('more volumes are just applied, also while the cluster is unwell', () => {
-    const s = withCluster(asked(settled(), volumes(5)), () => ({
-      data: { underReplicated: 9, lost: 0 },
-    }));
-    expect(replicasIn(s, 'volume')).toBe(5);
-  });
-
-  test('fewer volumes are held, by StatefulSet and by claims', () => {
-    const s = asked(settled({ volumes: { replicas: 5 } }), volumes(3));
-    const p = plan(s);
-    expect(conditionOf(p, 'ChangeHeld')).toBe('True VolumeScaleIn');
-    expect(reasonsOf(p)).toEqual(['ChangeHeld']);
-    expect(replicasIn(s, 'volume')).toBe(5);
-    expect(replicasIn({ ...s, sts: { ...s.sts, volume: null } }, 'volume')).toBe(5);
-  });
-
-  test.each([1, 5])('%d coordinators instead of 3 are held', (count) => {
-    const s = asked(settled(), coordinators(count));
-    expect(conditionOf(plan(s), 'ChangeHeld')).toBe('True CoordinatorCount');
-    expect(replicasIn(s, 'coordinator')).toBe(3);
-    expect(replicasIn({ ...s, cluster: 'unknown', coordinators: {} }, 'coordinator')).toBe(3);
-  });
-
-  test('a member knows the count when a claim is gone', () => {
-    const s = asked(settled(), coordinators(1));
-    const found = {
-      ...s,
-      cluster: 'unknown' as const,
-      sts: { ...s.sts, coordinator: null },
-      claims: [claimOf('coordinator', 0)],
-    };
-    expect(replicasIn(found, 'coordinator')).toBe(3);
-  });
-
-  test('an image change rolls although a wish is held', () => {
-    const s = asked(outdated(settled({ volumes: { replicas: 5 } }), 'volume'), volumes(3));
-    expect(plan(s).disruptive).toMatchObject({ kind: 'evict', pod: 'demo-volume-4' });
-  });
-});
-
 describe('7: claims', () => {
   test('follow the deletion policy, both ways', () => {
     const owned = plan(settled({ deletionPolicy: 'Delete' })).applies;
@@ -267,14 +212,18 @@ describe('7: claims', () => {
       ready: false,
       waitingReason: 'ImagePullBackOff',
     });
-    const p = plan({
-      ...s,
-      claims: s.claims.map((claim) =>
-        claim.pod === 'demo-volume-1' ? { ...claim, phase: 'Lost' } : claim,
-      ),
-    });
+    const p = plan(changeClaim(s, 'demo-volume-1', { phase: 'Lost' }));
     expect(conditionOf(p, 'Degraded')).toBe('True ClaimLost');
     expect(p.broken).toBeNull();
+  });
+
+  test('the broken pod of a coordinator stays too, while its claim is on its way out', () => {
+    const s = changePod(outdated(settled(), 'coordinator'), 'demo-coordinator-1', {
+      ready: false,
+      waitingReason: 'ImagePullBackOff',
+    });
+    expect(plan(s).broken).toMatchObject({ pod: 'demo-coordinator-1' });
+    expect(plan(changeClaim(s, 'demo-coordinator-1', { deleting: true })).broken).toBeNull();
   });
 
   test('a volume that came back empty', () => {
@@ -476,7 +425,7 @@ describe('10: broken pods', () => {
       ...brokenPod,
       revision: 'rev-2',
     });
-    const open = { kind: 'evict', pod: 'demo-volume-2', oldUid: 'another' } as const;
+    const open = { kind: 'evict', atMs: NOW_MS, pod: 'demo-volume-2', oldUid: 'another' } as const;
     expect(conditionOf(plan({ ...s, open }), 'RollBlocked')).toBe('True BrokenPod');
   });
 
@@ -510,11 +459,14 @@ describe('11: what is on its way', () => {
     ],
     [
       'an eviction not seen yet',
-      { ...rolling, open: { kind: 'evict', pod: 'demo-volume-2', oldUid: 'uid-demo-volume-2' } },
+      {
+        ...rolling,
+        open: { kind: 'evict', atMs: NOW_MS, pod: 'demo-volume-2', oldUid: 'uid-demo-volume-2' },
+      },
     ],
     [
       'a transfer not seen yet',
-      { ...rolling, open: { kind: 'transfer', oldLeader: 'demo-coordinator-0' } },
+      { ...rolling, open: { kind: 'transfer', atMs: NOW_MS, oldLeader: 'demo-coordinator-0' } },
     ],
   ])('%s: wait', (_what, s) => {
     expect(plan(s)).toMatchObject({ disruptive: null, requeueMs: 2000 });
@@ -522,7 +474,7 @@ describe('11: what is on its way', () => {
   });
 
   test('an eviction is over once another pod is available', () => {
-    const open = { kind: 'evict', pod: 'demo-volume-2', oldUid: 'older' } as const;
+    const open = { kind: 'evict', atMs: NOW_MS, pod: 'demo-volume-2', oldUid: 'older' } as const;
     expect(plan({ ...rolling, open }).disruptive).not.toBeNull();
   });
 
@@ -577,10 +529,11 @@ describe('12: volumes', () => {
         volumes: [...volumes, { ...volumes[0]!, name: 'x', disk: 9, live: false }],
       })),
     ],
+    ['ClaimLost', 'a claim pending', changeClaim(rolling, 'demo-volume-1', { phase: 'Pending' })],
     [
       'ClaimLost',
-      'a claim pending',
-      { ...rolling, claims: [...rolling.claims, claimOf('volume', 3, { phase: 'Pending' })] },
+      'a claim that is lost, of a pod that nobody wants',
+      { ...rolling, claims: [...rolling.claims, claimOf('volume', 3, { phase: 'Lost' })] },
     ],
     ['Budget', 'no budget', { ...rolling, pdb: { ...rolling.pdb, volume: null } }],
     [
@@ -605,6 +558,12 @@ describe('12: volumes', () => {
     expect(p.disruptive).toBeNull();
     expect(conditionOf(p, 'RollBlocked')).toBe(`True ${reason}`);
     expect(reasonsOf(p)).toContain('RollBlocked');
+  });
+
+  test('a claim that was never bound, of a pod that nobody wants, does not hold a roll', () => {
+    const left = [claimOf('volume', 3, { phase: 'Pending' })];
+    const s = { ...rolling, claims: [...rolling.claims, ...left] };
+    expect(plan(s).disruptive).toMatchObject({ pod: 'demo-volume-2' });
   });
 
   test('lost values do not hold a roll', () => {
@@ -675,10 +634,44 @@ describe('13: coordinators', () => {
       })),
     ],
     ['Budget', 'no budget', { ...rolling, pdb: { ...rolling.pdb, coordinator: null } }],
+    [
+      'ClaimLost',
+      'a claim on its way out',
+      changeClaim(rolling, 'demo-coordinator-2', { deleting: true }),
+    ],
+    [
+      'ClaimLost',
+      'a claim that is lost',
+      changeClaim(rolling, 'demo-coordinator-0', { phase: 'Lost' }),
+    ],
+    [
+      'ClaimLost',
+      'the claim of the only voter',
+      changeClaim(
+        outdated(settled({ coordinators: { replicas: 1 } }), 'coordinator'),
+        'demo-coordinator-0',
+        { deleting: true },
+      ),
+    ],
   ])('%s: %s', (reason, _what, s) => {
     const p = plan(s);
     expect(p.disruptive).toBeNull();
     expect(conditionOf(p, 'RollBlocked')).toBe(`True ${reason}`);
+  });
+
+  test('leadership does not leave either while a claim is going', () => {
+    const followersDone = ['demo-coordinator-1', 'demo-coordinator-2'].reduce(
+      (s, name) => changePod(s, name, { revision: 'rev-2' }),
+      rolling,
+    );
+    expect(plan(followersDone).disruptive).toMatchObject({ kind: 'transfer' });
+    const going = changeClaim(followersDone, 'demo-coordinator-0', { deleting: true });
+    expect(plan(going).disruptive).toBeNull();
+  });
+
+  test("a volume's claim does not hold coordinators", () => {
+    const s = changeClaim(rolling, 'demo-volume-1', { deleting: true });
+    expect(plan(s).disruptive).toMatchObject({ pod: 'demo-coordinator-2' });
   });
 
   test('five bear one that is down', () => {

@@ -29,7 +29,7 @@ export interface Snapshot {
   readonly applied: Readonly<Record<string, AppliedFacts>>;
   /** Objects of our names that are there, by `Kind/name`. */
   readonly live: Readonly<Record<string, LiveObject>>;
-  /** Objects of our names that somebody else controls, or that are on their way out. */
+  /** Objects under names that are wanted, on their way out or somebody else's; then with what to do. */
   readonly foreign: readonly string[];
   /** Zone label of each node that carries a volume; asked only with `failureDomain: Zone`. */
   readonly zones: Readonly<Record<string, Known<string>>>;
@@ -193,10 +193,11 @@ export interface ClusterAnswer {
   readonly data: { readonly underReplicated: number; readonly lost: number };
 }
 
-/** What was done last and must be seen before anything else is disturbed. */
-export type Expectation =
+/** What was done last and must be seen before anything else is disturbed; `atMs` is when, as `nowMs`. */
+export type Expectation = { readonly atMs: number } & (
   | { readonly kind: 'evict'; readonly pod: string; readonly oldUid: string }
-  | { readonly kind: 'transfer'; readonly oldLeader: string };
+  | { readonly kind: 'transfer'; readonly oldLeader: string }
+);
 
 export interface Plan {
   readonly applies: readonly Step[];

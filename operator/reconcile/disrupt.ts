@@ -68,11 +68,11 @@ const isOvertaken = (thrown: unknown): boolean =>
 
 async function evict(pass: Pass, action: Extract<Action, { kind: 'evict' }>): Promise<number> {
   const { pod, uid, rv } = action;
-  const { kube, cr, memory, leadership, metrics, call, tell } = pass;
+  const { kube, cr, memory, leadership, metrics, clock, call, tell } = pass;
   const key = { namespace: cr.metadata.namespace ?? '', name: pod };
   leadership.assertFresh();
   failpoint('evict.before');
-  memory.open = { kind: 'evict', pod, oldUid: uid };
+  memory.open = { kind: 'evict', atMs: clock.wallMs(), pod, oldUid: uid };
   try {
     await kube.evict(key, { uid, resourceVersion: rv, ...call });
   } catch (thrown) {
@@ -80,6 +80,10 @@ async function evict(pass: Pass, action: Extract<Action, { kind: 'evict' }>): Pr
     // Never by a delete instead: the budget is what stops an operator that wakes up late.
     if (thrown instanceof KubeError && thrown.isTooManyRequests) return REFUSED_AGAIN_MS;
     if (isOvertaken(thrown)) return SOON_MS;
+    if (thrown instanceof KubeError) {
+      const note = `the eviction of ${pod} failed and is tried again: ${thrown.message}`;
+      tell({ type: 'Warning', reason: 'EvictionFailed', note }, podOf(pass, action));
+    }
     throw thrown;
   }
   failpoint('evict.done');
@@ -110,7 +114,7 @@ async function transfer(
     pass.logger.info({ outcome, to }, 'leadership was not transferred');
     return SOON_MS;
   }
-  memory.open = { kind: 'transfer', oldLeader: from };
+  memory.open = { kind: 'transfer', atMs: clock.wallMs(), oldLeader: from };
   metrics.disruptions.add(1, { action: 'transfer' });
   tell({
     type: 'Normal',

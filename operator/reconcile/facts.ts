@@ -2,10 +2,11 @@
  * Kubernetes objects read as the facts that a plan is made of. What an object does not say reads as the
  * careful value: not ready, not current, nothing allowed.
  */
-import type { ClusterStatus, MiniKVCluster } from '../api/cluster.ts';
+import { type ClusterStatus, KIND, type MiniKVCluster } from '../api/cluster.ts';
 import { CONDITION_REASONS, type ConditionType } from '../api/conditions.ts';
 import { CLUSTER_ID_LABEL } from '../api/names.ts';
 import {
+  objectLabels,
   parseClaimName,
   parsePodName,
   TEMPLATE_HASH_ANNOTATION,
@@ -13,7 +14,7 @@ import {
 } from '../desired/names.ts';
 import type { NotedTemplate } from '../desired/wanted.ts';
 import { fieldOf, listOf, textOf } from '../kube/json.ts';
-import type { KubeObject } from '../kube/types.ts';
+import type { KubeObject, OwnerReference } from '../kube/types.ts';
 import type {
   BudgetFacts,
   ClaimFacts,
@@ -33,13 +34,41 @@ const timeOf = (value: unknown): number | null => {
 
 const isDeleting = ({ metadata }: KubeObject): boolean => metadata.deletionTimestamp !== undefined;
 
-/** uid of the object that controls this one; null: nobody does. */
-export const controllerOf = ({ metadata }: KubeObject): string | null =>
-  metadata.ownerReferences?.find(({ controller }) => controller === true)?.uid ?? null;
+const controllerIn = ({ metadata }: KubeObject): OwnerReference | undefined =>
+  metadata.ownerReferences?.find(({ controller }) => controller === true);
 
-/** Somebody else's, or on its way out: not to be touched. */
-export const isForeign = (object: KubeObject, uid: string): boolean =>
-  isDeleting(object) || (controllerOf(object) ?? uid) !== uid;
+/** uid of the object that controls this one; null: nobody does. */
+export const controllerOf = (object: KubeObject): string | null =>
+  controllerIn(object)?.uid ?? null;
+
+/** Whose an object of our names is; only ours is touched. */
+export type Belonging =
+  | 'ours'
+  /** On its way out, or of a cluster object of this name that was there before and takes it along. */
+  | 'leaving'
+  /** Somebody else's: it stays until somebody takes it away. */
+  | 'foreign';
+
+/**
+ * By its controller. What nobody controls is ours if it wears the labels of what we make: a deletion of
+ * the cluster that orphans its objects leaves them those. Else a user has made it, or a chart.
+ */
+export function belongingOf(object: KubeObject, { metadata }: MiniKVCluster): Belonging {
+  if (isDeleting(object)) return 'leaving';
+  const controller = controllerIn(object);
+  if (controller === undefined) return wearsOurs(object, metadata.name) ? 'ours' : 'foreign';
+  if (controller.uid === metadata.uid) return 'ours';
+  const isBefore = controller.kind === KIND && controller.name === metadata.name;
+  return isBefore ? 'leaving' : 'foreign';
+}
+
+/** What every operator has labelled its objects with; a label that is added one day is not asked of older ones. */
+const MARKS = ['app.kubernetes.io/managed-by', 'app.kubernetes.io/instance'] as const;
+
+function wearsOurs({ metadata }: KubeObject, cluster: string): boolean {
+  const ours = objectLabels(cluster);
+  return MARKS.every((label) => metadata.labels?.[label] === ours[label]);
+}
 
 export function statusFacts(status: ClusterStatus = {}): StatusFacts {
   const { observedGeneration = 0, clusterID = null, origin = null, bootstrapped = false } = status;

@@ -4,6 +4,7 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { hookFailpoints, type OperatorFailpoint } from '../../services/common/failpoint.ts';
+import { objectLabels } from '../desired/names.ts';
 import { fieldOf } from '../kube/json.ts';
 import { KINDS } from '../kube/kinds.ts';
 import { KubeError } from '../kube/kube-error.ts';
@@ -24,7 +25,11 @@ async function running(spec: Readonly<Record<string, unknown>> = {}): Promise<vo
   world.watchesAbsence = true;
 }
 
+const SERVICE = { apiVersion: 'v1', kind: 'Service' };
+const OURS = objectLabels('demo');
 const MONITORING = /^(podmonitors|prometheusrules)$/;
+const serverError = (code: number): KubeError =>
+  new KubeError({ code, reason: 'InternalError', message: 'more than one PodDisruptionBudget' });
 const evicted = (): readonly string[] =>
   world.kube.calls.filter(({ verb }) => verb === 'evict').map(({ name }) => name);
 
@@ -59,6 +64,64 @@ describe('creation', () => {
     for (let i = 0; i < 3; i += 1) await world.operator();
     expect(world.condition('Progressing')).toBe('False WaitingForOldObjects');
     expect(world.kube.all(KINDS.statefulSet)).toEqual([]);
+  });
+
+  test.each<[string, Readonly<Record<string, string>>]>([
+    ['plain', {}],
+    ['of a chart', { ...OURS, 'app.kubernetes.io/managed-by': 'Helm' }],
+    ['of another cluster', { ...OURS, 'app.kubernetes.io/instance': 'other' }],
+  ])('nor one that nobody controls: %s', async (_what, labels) => {
+    const metadata = { ...KEY, labels };
+    const put = world.kube.put(KINDS.service, { ...SERVICE, metadata, spec: {} });
+    world.create();
+    for (let i = 0; i < 3; i += 1) await world.operator();
+    expect(world.condition('Progressing')).toBe('False WaitingForOldObjects');
+    expect(JSON.stringify(world.status)).toContain('Service/demo (not made for this cluster: ');
+    expect(world.kube.read(KINDS.service, KEY)).toEqual(put);
+    world.kube.drop(KINDS.service, KEY);
+    await world.until(world.isRunning);
+  });
+
+  test('nor one that somebody has put in the place of ours, long after the first apply', async () => {
+    await running();
+    world.kube.drop(KINDS.service, KEY);
+    const put = world.kube.put(KINDS.service, { ...SERVICE, metadata: KEY, spec: {} });
+    await world.until(() => world.condition('Progressing') === 'False WaitingForOldObjects');
+    expect(world.kube.read(KINDS.service, KEY)).toEqual(put);
+    world.kube.drop(KINDS.service, KEY);
+    await world.until(world.isRunning);
+    expect(world.kube.read(KINDS.service, KEY)?.metadata.labels).toMatchObject(OURS);
+  });
+
+  test('what a deletion has orphaned is taken up again', async () => {
+    const metadata = { ...KEY, labels: OURS };
+    const { metadata: put } = world.kube.put(KINDS.service, { ...SERVICE, metadata, spec: {} });
+    await running();
+    const kept = world.kube.read(KINDS.service, KEY)?.metadata;
+    expect(kept).toMatchObject({ uid: put.uid, ownerReferences: [{ uid: world.cr.metadata.uid }] });
+  });
+
+  test.each<[string, Readonly<Record<string, string>>]>([
+    ['plain', {}],
+    ['of a chart', { ...OURS, 'app.kubernetes.io/managed-by': 'Helm' }],
+  ])(
+    "somebody's NetworkPolicy under the name of ours, which is turned off, is left alone: %s",
+    async (_what, labels) => {
+      const { apiVersion, kind } = KINDS.networkPolicy;
+      const key = { ...KEY, name: 'demo-volume' };
+      const metadata = { ...key, labels };
+      const put = world.kube.put(KINDS.networkPolicy, { apiVersion, kind, metadata, spec: {} });
+      await running({ networkPolicy: { enabled: false } });
+      expect(world.kube.read(KINDS.networkPolicy, key)).toEqual(put);
+      expect(world.kube.writes.filter(({ verb }) => verb === 'delete')).toEqual([]);
+    },
+  );
+
+  test('a NetworkPolicy of ours goes when it is turned off', async () => {
+    await running();
+    world.change({ networkPolicy: { enabled: false } });
+    await world.until(world.isRunning);
+    expect(world.kube.all(KINDS.networkPolicy)).toEqual([]);
   });
 });
 
@@ -175,6 +238,46 @@ describe('rolls', () => {
     await world.until(world.isRunning);
     expect(world.store.calls.filter((one) => one.startsWith('transfer'))).toHaveLength(3);
     expect(world.images()).toEqual(new Set(['minikv:0.2.0']));
+  });
+
+  test.each<[string, () => Promise<undefined>]>([
+    ['an error', async () => Promise.reject(serverError(500))],
+    ['a cut connection', async () => Promise.reject(serverError(0))],
+  ])('an eviction that ended in %s and had no effect is made once more', async (_what, fail) => {
+    await running();
+    let failures = 0;
+    world.kube.intercept = ({ verb }) => {
+      if (verb !== 'evict' || failures > 0) return undefined;
+      failures += 1;
+      return fail();
+    };
+    world.change({ image: 'minikv:0.2.0' });
+    await world.until(() => failures > 0);
+    const startMs = world.clock.wallMs();
+    await world.until(() => evicted().length > 1);
+    expect(world.reasons).toContain('EvictionFailed');
+    // Not at once: it may have an effect that the cache does not show yet.
+    expect(world.clock.wallMs() - startMs).toBeGreaterThanOrEqual(26_000);
+    expect(new Set(evicted())).toEqual(new Set(['demo-volume-2']));
+    await world.until(() => world.isRunning() && world.images().has('minikv:0.2.0'));
+    expect(world.broken).toEqual([]);
+  });
+
+  test('leadership that came back before the next look is moved once more', async () => {
+    await running();
+    const { leader } = world.store;
+    world.change({ image: 'minikv:0.2.0' });
+    let isBack = false;
+    await world.until(() => {
+      if (world.store.leader !== leader && !isBack) {
+        isBack = true;
+        world.store.leader = leader;
+      }
+      return isBack;
+    });
+    await world.until(() => world.isRunning() && world.images().size === 1);
+    expect(world.images()).toEqual(new Set(['minikv:0.2.0']));
+    expect(world.broken).toEqual([]);
   });
 
   test('a setting of the reload class restarts nothing', async () => {

@@ -34,10 +34,6 @@ export class ClusterMemory {
     return Object.fromEntries(this.#memos);
   }
 
-  has(key: string): boolean {
-    return this.#memos.has(key);
-  }
-
   noteApplied(
     key: string,
     done: { hash: string; object: KubeObject; replacedRv: string | null },

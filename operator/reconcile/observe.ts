@@ -14,10 +14,11 @@ import type { Call, Kind, Kube, KubeObject, ObjectKey } from '../kube/types.ts';
 import { namesOf } from '../plan/pods.ts';
 import type { Known, LiveObject, PodFacts, Snapshot } from '../plan/types.ts';
 import {
+  type Belonging,
+  belongingOf,
   budgetFacts,
   claimFacts,
   controllerOf,
-  isForeign,
   podFacts,
   setFacts,
   statusFacts,
@@ -71,7 +72,7 @@ export class Observer {
       },
       call.signal,
     );
-    const own = objects.filter(({ object }) => !isForeign(object, uid));
+    const own = objects.filter(({ belonging }) => belonging === 'ours');
     const sts = setsOf(name, own);
     const nowMs = this.#parts.clock.wallMs();
     const zones = await this.#zones(looked, pods);
@@ -94,7 +95,7 @@ export class Observer {
       applied: memory.applied(),
       live: Object.fromEntries(own.map(({ key, object }) => [key, liveOf(object)])),
       foreign: [
-        ...objects.filter(({ object }) => isForeign(object, uid)).map(({ key }) => key),
+        ...present(objects.map((found) => hindranceOf(cr, found))),
         ...foreignPods(name, podObjects, sts),
       ],
       zones,
@@ -120,22 +121,20 @@ export class Observer {
     const isSought = cached === null && this.#mustSeek(cr, memory, { kind, key });
     const read = isSought ? await this.#seek(kind, at, call) : cached;
     const object = memory.freshest(key, read);
-    return object === null ? null : { key, object };
+    return object === null ? null : { key, kind, object, belonging: belongingOf(object, cr) };
   }
 
   /**
-   * A name that the cache does not have may still be taken by an object without our labels, so it is
-   * asked for until the first apply; and monitoring has no cache, so it is read each time. What is not
-   * wanted is looked for once for each spec.
+   * A name that the cache does not have may be taken by an object without our labels, which an apply would
+   * take over; and monitoring has no cache, so it is read each time. What is not wanted is looked for once
+   * for each spec.
    */
   #mustSeek(
     { spec, metadata }: MiniKVCluster,
     memory: ClusterMemory,
     { kind, key }: { readonly kind: Kind; readonly key: string },
   ): boolean {
-    const isWanted = wantsKind(spec, kind);
-    if (isWanted) return !isWatched(kind) || !memory.has(key);
-    return memory.noteSought(key, metadata.generation ?? 0);
+    return wantsKind(spec, kind) || memory.noteSought(key, metadata.generation ?? 0);
   }
 
   /**
@@ -200,7 +199,16 @@ function wantsKind({ networkPolicy, monitoring }: MiniKVCluster['spec'], kind: K
 
 interface Found {
   readonly key: string;
+  readonly kind: Kind;
   readonly object: KubeObject;
+  readonly belonging: Belonging;
+}
+
+/** What stands in the way of an object of ours; null: it is ours itself, or its name is not wanted. */
+function hindranceOf({ spec }: MiniKVCluster, { key, kind, belonging }: Found): string | null {
+  if (belonging === 'ours' || !wantsKind(spec, kind)) return null;
+  if (belonging === 'leaving') return key;
+  return `${key} (not made for this cluster: delete it, or give the cluster another name)`;
 }
 
 const present = <T>(values: readonly (T | null)[]): readonly T[] =>

@@ -39,11 +39,16 @@ export async function writeStatus(pass: Pass, intent: StatusIntent): Promise<num
   return null;
 }
 
+/**
+ * A condition is of the spec that is in force, so who waits for one after a change is not answered by what
+ * was before it. Suspension needs nothing but the wish: it is of the newest spec at once.
+ */
 const statusOf = (intent: StatusIntent, generation: number): Written => ({
   ...intent,
   conditions: intent.conditions.map(({ sinceMs, ...condition }) => ({
     ...condition,
-    observedGeneration: generation,
+    observedGeneration:
+      condition.type === 'Suspended' ? generation : (intent.observedGeneration ?? 0),
     lastTransitionTime: timeText(sinceMs),
   })),
 });

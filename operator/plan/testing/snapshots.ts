@@ -259,6 +259,12 @@ export const changePod = (s: Snapshot, name: string, change: Partial<PodFacts>):
   pods: s.pods.map((pod) => (pod.name === name ? { ...pod, ...change } : pod)),
 });
 
+/** Every claim of the named pod. */
+export const changeClaim = (s: Snapshot, pod: string, change: Partial<ClaimFacts>): Snapshot => ({
+  ...s,
+  claims: s.claims.map((claim) => (claim.pod === pod ? { ...claim, ...change } : claim)),
+});
+
 /** All pods of the given roles are of an older template. */
 export const outdated = (s: Snapshot, ...roles: readonly Role[]): Snapshot => ({
   ...s,

@@ -61,6 +61,8 @@ export class World {
   spec: Snapshot['cr']['spec'];
   generation = 1;
   status: StatusFacts = fresh().cr.status;
+  /** Pods of a role that find a node. */
+  nodes = 100;
   readonly ids = new Set<string>();
   readonly sets: Record<Role, SetState | null> = { coordinator: null, volume: null };
   readonly pods = new Map<string, Pod>();
@@ -82,6 +84,12 @@ export class World {
   change(given: Readonly<Record<string, unknown>>): void {
     this.spec = specOf(given);
     this.generation += 1;
+  }
+
+  /** How many nodes carry a pod that has a claim there. */
+  get placed(): number {
+    const bound = [...this.claims.values()].filter(({ phase }) => phase === 'Bound');
+    return Math.max(0, ...bound.map(({ ordinal }) => ordinal + 1));
   }
 
   /** The operator starts anew: its memory is gone. */
@@ -175,7 +183,7 @@ export class World {
       template: { spec: { containers: { image: string }[] } };
     };
     const before = this.sets[role];
-    if (before !== null && spec.replicas < before.replicas) throw new Error('replicas fell');
+    if (before !== null) this.#checkFall(role, before.replicas, spec.replicas);
     this.sets[role] = {
       uid,
       generation: (before?.generation ?? 0) + 1,
@@ -184,6 +192,19 @@ export class World {
       template: contentHash(spec.template),
       image: spec.template.spec.containers[0]!.image,
     };
+  }
+
+  /** Only what has never been anywhere may go. */
+  #checkFall(role: Role, before: number, after: number): void {
+    for (let ordinal = after; ordinal < before; ordinal += 1) {
+      const name = podName('demo', role, ordinal);
+      const wasBound = this.claims.get(claimName('data', name))?.phase === 'Bound';
+      const holds = this.folders.has(name) && this.#folder(name).state !== 'empty';
+      const disk = this.folders.get(name)?.disk ?? 0;
+      if (role === 'coordinator' || wasBound || holds || disk > 0) {
+        throw new Error(`replicas fell below ${name}`);
+      }
+    }
   }
 
   #bootstrap(name: string): void {
@@ -221,18 +242,25 @@ export class World {
     const set = this.sets[role];
     if (set === null) return;
     set.observedGeneration = set.generation;
+    for (const [name, pod] of this.pods) {
+      if (pod.role === role && pod.ordinal >= set.replicas) this.pods.delete(name);
+    }
     for (let ordinal = 0; ordinal < set.replicas; ordinal += 1) {
       const name = podName('demo', role, ordinal);
       const claim = claimName('data', name);
-      const facts = { name: claim, role, ordinal, pod: name, uid: `uid-${claim}`, phase: 'Bound' };
-      if (!this.claims.has(claim)) {
-        this.claims.set(claim, {
-          ...facts,
-          deleting: false,
-          clusterId: this.status.clusterId,
-          owned: false,
-        });
-      }
+      const phase = this.#isPlaced(ordinal) ? 'Bound' : 'Pending';
+      const found = this.claims.get(claim);
+      const facts = found ?? {
+        name: claim,
+        role,
+        ordinal,
+        pod: name,
+        uid: `uid-${claim}`,
+        deleting: false,
+        clusterId: this.status.clusterId,
+        owned: false,
+      };
+      if (found?.phase !== 'Bound') this.claims.set(claim, { ...facts, phase });
       if (this.pods.has(name)) continue;
       this.#count += 1;
       this.pods.set(name, {
@@ -300,9 +328,15 @@ export class World {
     return found;
   }
 
+  /** No two pods of a role share a node. */
+  #isPlaced(ordinal: number): boolean {
+    return ordinal < this.nodes;
+  }
+
   #isRunning(name: string): boolean {
     const pod = this.pods.get(name);
-    const isUp = pod !== undefined && this.nowMs - pod.createdMs >= START_MS;
+    if (pod === undefined || !this.#isPlaced(pod.ordinal)) return false;
+    const isUp = this.nowMs - pod.createdMs >= START_MS;
     return isUp && pod.endsMs === null && !pod.image.startsWith('bad');
   }
 
@@ -321,12 +355,12 @@ export class World {
       rv: `${pod.uid}-${pod.sinceMs}`,
       revision: pod.revision,
       ip: '10.0.0.1',
-      node: `node-${pod.ordinal}`,
+      node: this.#isPlaced(pod.ordinal) ? `node-${pod.ordinal}` : null,
       ready: pod.ready,
       readySinceMs: pod.sinceMs,
       deleting: pod.endsMs !== null,
       waitingReason: isBad ? 'ImagePullBackOff' : null,
-      unschedulable: false,
+      unschedulable: !this.#isPlaced(pod.ordinal),
       exitMessage: null,
     };
   }

@@ -10,11 +10,12 @@ import { stepBudgets } from '../../kube/testing/fake-budgets.ts';
 import { FakeNodes } from '../../kube/testing/fake-nodes.ts';
 import { stepStatefulSets } from '../../kube/testing/fake-stateful-sets.ts';
 import { MemoryKube } from '../../kube/testing/memory-kube.ts';
-import type { Call, KubeObject } from '../../kube/types.ts';
+import type { Call, Kind, KubeObject } from '../../kube/types.ts';
 import type { PlanEvent } from '../../plan/types.ts';
 import { reconcileMetrics } from '../metrics.ts';
 import type { Pass } from '../pass.ts';
 import { Reconciler } from '../reconciler.ts';
+import { WATCHED } from '../view.ts';
 import { FakeStore } from './fake-store.ts';
 
 export const KEY = { namespace: 'store', name: 'demo' };
@@ -47,8 +48,9 @@ export class LoopWorld {
         logger: silentLogger,
         metrics: reconcileMetrics(createMetrics()),
         view: {
-          get: async (kind, key) => this.kube.read(kind, key),
-          list: async (kind, namespace) => this.kube.all(kind, { namespace }),
+          get: async (kind, { namespace = '', name }) =>
+            this.#cached(kind, namespace).find(({ metadata }) => metadata.name === name) ?? null,
+          list: async (kind, namespace) => this.#cached(kind, namespace),
         },
         tell: ({ kind, metadata }, event) =>
           this.events.push({ ...event, about: `${kind}/${metadata.name}` }),
@@ -60,6 +62,12 @@ export class LoopWorld {
       const cr = this.laggingCr ?? this.kube.read(KINDS.cluster, KEY);
       return cr === null ? 0 : reconciler.reconcile(cr, leadership, call);
     };
+  }
+
+  /** What a cache that does not lag has: no object without the labels that it selects. */
+  #cached(kind: Kind, namespace: string): readonly KubeObject[] {
+    const { labelSelector } = WATCHED.find((one) => one.kind === kind) ?? {};
+    return this.kube.all(kind, { namespace, ...(labelSelector && { labelSelector }) });
   }
 
   create(spec: Readonly<Record<string, unknown>> = {}): void {
