@@ -54,6 +54,7 @@ interface Node {
   readonly driver: Driver;
   readonly machine: TextMachine;
   readonly log: MemoryLog;
+  readonly disk: MemoryDisk;
 }
 
 class World {
@@ -113,7 +114,7 @@ class World {
       },
     );
     driver.start();
-    const node = { id: nodeId(id), driver, machine, log };
+    const node = { id: nodeId(id), driver, machine, log, disk };
     this.nodes.set(id, node);
     return node;
   }
@@ -420,6 +421,35 @@ describe('three drivers', () => {
     expect(leader.driver.status().role).toBe('follower');
   });
 
+  test('a leader whose sync hangs while both followers are well leads on, and catches up', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    await world.clock.advance(200);
+    const release = holdWrites(leader.log);
+    const texts = Array.from({ length: 3000 }, (_, i) => `t${i}`);
+    for (const [i, text] of texts.entries()) {
+      leader.driver.propose(bytes(text), ignore);
+      if (i % 10 === 0) await world.clock.advance(1);
+      else await world.clock.flush();
+    }
+    await world.clock.advance(100);
+    expect(world.fatal).toEqual([]);
+    for (const applied of world.texts()) expect(applied).toEqual(texts);
+    expect(leader.driver.status().role).toBe('leader');
+    const held = leader.log.entries.length;
+    expect(held).toBeLessThan(10);
+    // What is applied is not flushed before the own log holds it.
+    await leader.machine.flush();
+    expect(leader.machine.flushed.index).toBeLessThan(10);
+    release();
+    await world.clock.advance(100);
+    expect(leader.log.entries).toHaveLength(leader.driver.status().lastIndex);
+    await leader.machine.flush();
+    expect(leader.machine.flushed.index).toBe(leader.driver.status().lastIndex);
+    expect(leader.driver.status()).toMatchObject({ role: 'leader' });
+    expect(world.fatal).toEqual([]);
+  });
+
   test('a log that cannot be written stops the node', async () => {
     const world = await three();
     const leader = await world.leader();
@@ -441,6 +471,34 @@ function holdWrites(log: MemoryLog): () => void {
   };
   return () => held.resolve(undefined);
 }
+
+describe('who waits on a driver that has ended', () => {
+  const late = (driver: Driver): Promise<string> =>
+    driver.waitApplied(logIndex(999), 60_000).then(
+      () => 'applied',
+      (error: { code: string }) => error.code,
+    );
+
+  test('for an index is told at once, also where the wait began before', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    const before = late(leader.driver);
+    await leader.driver.stop();
+    expect(await before).toBe('STOPPING');
+    expect(await late(leader.driver)).toBe('STOPPING');
+    await leader.driver.waitApplied(leader.machine.applied.index, 0);
+  });
+
+  test('by an error is told the same', async () => {
+    const world = await three();
+    const leader = await world.leader();
+    leader.log.write = () => Promise.reject(new Error('disk gone'));
+    leader.driver.propose(bytes('x'), ignore);
+    await world.clock.advance(100);
+    expect(world.fatal).toHaveLength(1);
+    expect(await late(leader.driver)).toBe('STOPPING');
+  });
+});
 
 describe('a follower', () => {
   const entry = (index: number, inTerm: number, text: string): Entry => ({
@@ -496,6 +554,33 @@ describe('a follower', () => {
     await world.clock.advance(20);
     expect(heard).toMatchObject([{ kind: 'vote-reply', granted: true }]);
     expect(log.hardState).toEqual({ term: 9, vote: 1 });
+  });
+
+  test('throws away what a sender had begun that another node has replaced as leader', async () => {
+    const world = new World();
+    const { disk } = await world.start(2);
+    const peer = world.network.transport(nodeId(1));
+    peer.listen({
+      onMessages: ignore,
+      onOpened: ignore,
+      onClosed: ignore,
+      onSnapshotChunk: () => Promise.reject(new Error('no snapshot here')),
+    });
+    await peer.sendSnapshotChunk({
+      from: nodeId(3),
+      to: nodeId(2),
+      term: 1,
+      point: { index: logIndex(7), term: term(1) },
+      totalBytes: 10,
+      fileCrc: 0,
+      offset: 0,
+      data: bytes('half'),
+    });
+    expect(disk.files()).toHaveLength(1);
+    peer.send([append(2, [entry(1, 2, 'one')], 0)]);
+    await world.clock.advance(20);
+    expect(disk.files()).toEqual([]);
+    expect(world.fatal).toEqual([]);
   });
 
   test('never flushes an applied entry whose place on disk still holds a voided one', async () => {

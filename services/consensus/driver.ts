@@ -20,7 +20,7 @@ import type {
 import type { Logger } from '../telemetry/logger.ts';
 import { handOver } from './hand-over.ts';
 import { LogCuts } from './log-cuts.ts';
-import { LogWriter } from './log-writer.ts';
+import { LogWriter, type PersistWork } from './log-writer.ts';
 import type { ConsensusMetrics } from './metrics.ts';
 import { Proposals } from './proposals.ts';
 import type { RaftLog } from './raft-log.ts';
@@ -133,6 +133,7 @@ export class Driver implements Consensus {
 
   async waitApplied(index: LogIndex, timeoutMs: number): Promise<void> {
     if (this.#parts.machine.applied.index >= index) return;
+    if (this.#isDead) throw new KvError('STOPPING', 'this coordinator has stopped');
     await this.#waiters.applied.wait(index, this.#parts.clock.monotonicMs() + timeoutMs);
   }
 
@@ -291,11 +292,9 @@ export class Driver implements Consensus {
   }
 
   /** Durable now: what promised it may leave. */
-  #persisted(ready: Ready, last: LogPoint | null): void {
+  #persisted({ messagesAfterPersist }: PersistWork, last: LogPoint | null): void {
     if (this.#isDead) return;
-    if (ready.messagesAfterPersist.length > 0) {
-      this.#parts.transport.send(ready.messagesAfterPersist);
-    }
+    if (messagesAfterPersist.length > 0) this.#parts.transport.send(messagesAfterPersist);
     if (last === null) return;
     this.#step(() => {
       this.#core.persisted(last);
@@ -312,7 +311,10 @@ export class Driver implements Consensus {
       'leadership changed',
     );
     if (status.role === 'leader') this.#parts.metrics.elections.add();
-    if (status.leader !== NOBODY) this.#waiters.leader.led();
+    if (status.leader !== NOBODY) {
+      this.#waiters.leader.led();
+      void this.#parts.snapshots.leaderIs(status.leader);
+    }
     for (const listener of this.#listeners) listener(status);
   }
 

@@ -1,7 +1,7 @@
 /**
  * What the records of a log add up to, read in order. `floor` is the highest index that this reading
  * cannot know: entries begin right above it. Invariant: `base.index <= floor`, and they are equal in
- * a log whose front is whole.
+ * a log whose front is whole. What was voided since need not be known: so a truncation lowers the floor.
  */
 import { type LogIndex, logIndex, nodeId, term } from '../common/ids.ts';
 import type { Entry, HardState, LogPoint } from '../raft/types.ts';
@@ -12,6 +12,9 @@ export interface SegmentStart {
   readonly position: number;
   readonly last: LogIndex;
 }
+
+/** What makes sense only behind all that came before it. */
+type FollowingRecord = Exclude<LogRecord, { kind: 'hard-state' | 'restart' }>;
 
 export class LogImage {
   hardState: HardState = { term: term(0), vote: nodeId(0) };
@@ -45,32 +48,14 @@ export class LogImage {
     return this.entries[index - this.#floor - 1]?.term ?? null;
   }
 
-  /** `position`: where the record stands in the log. */
+  /**
+   * Behind a gap no entry counts until a restart voids them all; term and vote hang on no entry, and
+   * always count. `position`: where the record stands in the log.
+   */
   take(record: LogRecord, position: number): void {
-    if (this.#hasGap) return;
-    switch (record.kind) {
-      case 'head':
-        this.#takeHead(record.head, position);
-        break;
-      case 'entry':
-        this.#takeEntry(record.entry);
-        break;
-      case 'hard-state':
-        this.hardState = record.hardState;
-        break;
-      case 'truncate':
-        this.#truncate(record.from);
-        break;
-      case 'base':
-        this.#takeBase(record.point);
-        break;
-      case 'restart':
-        this.base = record.point;
-        this.last = record.point.index;
-        this.#floor = record.point.index;
-        if (this.#entries !== null) this.#entries = [];
-        break;
-    }
+    if (record.kind === 'hard-state') this.hardState = record.hardState;
+    else if (record.kind === 'restart') this.#restart(record.point);
+    else if (!this.#hasGap) this.#takeNext(record, position);
   }
 
   /** The record that a segment beginning now starts with. */
@@ -78,6 +63,31 @@ export class LogImage {
     const { hardState, base, last } = this;
     this.starts.push({ position, last });
     return { kind: 'head', head: { hardState, base, last } };
+  }
+
+  #takeNext(record: FollowingRecord, position: number): void {
+    switch (record.kind) {
+      case 'head':
+        this.#takeHead(record.head, position);
+        break;
+      case 'entry':
+        this.#takeEntry(record.entry);
+        break;
+      case 'truncate':
+        this.#truncate(record.from);
+        break;
+      case 'base':
+        this.#takeBase(record.point);
+        break;
+    }
+  }
+
+  #restart(point: LogPoint): void {
+    this.#hasGap = false;
+    this.base = point;
+    this.last = point.index;
+    this.#floor = point.index;
+    if (this.#entries !== null) this.#entries = [];
   }
 
   #takeHead(head: LogHead, position: number): void {
@@ -99,12 +109,17 @@ export class LogImage {
     this.#entries?.push(entry);
   }
 
+  /**
+   * Where the segment begins behind what is voided, as when a deposed leader's entries filled the one
+   * before, all that was read is void and the entries go on right here. Committed ones are never voided.
+   */
   #truncate(from: LogIndex): void {
-    if (from <= this.#floor) {
+    if (from <= this.base.index) {
       this.#hasGap = true;
       return;
     }
     this.last = logIndex(Math.min(this.last, from - 1));
+    this.#floor = logIndex(Math.min(this.#floor, this.last));
     if (this.#entries !== null) this.#entries.length = this.last - this.#floor;
   }
 

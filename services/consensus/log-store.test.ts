@@ -237,6 +237,30 @@ describe('LogStore in line with its state machine', () => {
     expect(again.initialState(flushed.index).base).toEqual(flushed);
   });
 
+  test('a restart behind a gap is the end of the loss, also for later starts', async () => {
+    const disk = new MemoryDisk();
+    const store = await open(disk, 400);
+    // An index is left out, as no right program would.
+    await store.write([vote(2, 1), write([...entries(1, 5, 2), ...entries(7, 8, 2)])]);
+    await store.close();
+    const again = await open(disk, 400);
+    await again.align(point(3, 2), false);
+    expect(again.recovering).toBe(true);
+    expect(again.initialState(logIndex(3))).toMatchObject({ base: point(3, 2), entries: [] });
+    // The leader's log comes, over several segments.
+    for (let i = 4; i <= 30; i += 1) await again.write([write([entry(i, 3)])]);
+    await again.setRecovered();
+    await again.compact(point(20, 3));
+    await again.close();
+    const healed = await open(disk, 400);
+    await healed.align(point(20, 3), false);
+    expect(healed.recovering).toBe(false);
+    const { base, entries: kept } = healed.initialState(logIndex(20));
+    expect(kept.map(({ index }) => index)).toEqual(
+      entries(base.index + 1, 30, 3).map((e) => e.index),
+    );
+  });
+
   test('a state machine behind the cut log starts over, recovering', async () => {
     const disk = new MemoryDisk();
     const store = await open(disk, 400);

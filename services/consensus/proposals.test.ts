@@ -9,11 +9,8 @@ const sizes = (proposals: Proposals): readonly (readonly number[])[] =>
 describe('proposals of one turn', () => {
   test('are one, in order, and nothing is left behind', () => {
     const proposals = new Proposals();
-    expect(proposals.waiting).toBe(false);
     for (const length of [3, 1, 2]) proposals.add(new Uint8Array(length), ignore);
-    expect(proposals.waiting).toBe(true);
     expect(sizes(proposals)).toEqual([[3, 1, 2]]);
-    expect(proposals.waiting).toBe(false);
     expect(sizes(proposals)).toEqual([]);
   });
 
@@ -24,6 +21,15 @@ describe('proposals of one turn', () => {
     }
     const kibs = sizes(proposals).map((lengths) => lengths.map((length) => length / KIB));
     expect(kibs).toEqual([[300, 200], [100], [3000], [500, 12], [1]]);
+  });
+
+  test('one that no message could carry is refused, whatever else there is', () => {
+    const proposals = new Proposals();
+    const told: string[] = [];
+    proposals.add(new Uint8Array(3 * MIB + 1), (reason) => told.push(reason));
+    expect(told).toEqual(['overloaded']);
+    proposals.add(new Uint8Array(3 * MIB), ignore);
+    expect(sizes(proposals)).toEqual([[3 * MIB]]);
   });
 
   test('a refusal reaches those of its own proposal, once', () => {
@@ -64,10 +70,6 @@ describe('proposals of one turn', () => {
     expect(proposals.depart()).toHaveLength(6);
     proposals.add(new Uint8Array(MIB), refused);
     for (let i = 0; i < 10_000; i += 1) proposals.add(new Uint8Array(1), refused);
-    expect(told).toHaveLength(2);
-    proposals.depart();
-    // One alone is for the core to judge, whatever its size.
-    proposals.add(new Uint8Array(7 * MIB), refused);
     expect(told).toHaveLength(2);
   });
 

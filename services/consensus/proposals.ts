@@ -12,6 +12,8 @@ const TURN_COMMANDS_MAX = 10_000;
 const TURN_BYTES_MAX = 6 * MIB;
 /** Bytes of one proposal, but for a command that is larger alone: far below the limit of a message. */
 const PROPOSAL_BYTES_MAX = 512 * KIB;
+/** A larger command would be in the log of the leader and on no wire to its followers: it must not get that far. */
+const COMMAND_BYTES_MAX = 3 * MIB;
 /** Proposals whose refusal can still be told apart; older ones are re-proposed by their owners anyway. */
 const REMEMBERED_MAX = 1024;
 
@@ -42,13 +44,9 @@ export class Proposals {
   readonly #remembered: (Remembered | undefined)[] = [];
   #nextId = 1;
 
-  get waiting(): boolean {
-    return this.#turnCommands > 0;
-  }
-
   add(command: Uint8Array, refused: Refused): void {
     const bytes = command.length;
-    const isTooMuch = this.waiting && this.#turnBytes + bytes > TURN_BYTES_MAX;
+    const isTooMuch = bytes > COMMAND_BYTES_MAX || this.#turnBytes + bytes > TURN_BYTES_MAX;
     if (isTooMuch || this.#turnCommands >= TURN_COMMANDS_MAX) {
       refused('overloaded');
       return;

@@ -1,7 +1,8 @@
 /**
  * Snapshots between nodes: captured once to a file, sent in checksummed pieces that resume where the
  * receiver stands, verified whole before anything is replaced. Invariant: a file named `.snap` is
- * complete; a `.part` is not and may be thrown away.
+ * complete; a `.part` is not and may be thrown away. None outlives its attempt, for the log and the state
+ * need the same disk, and a full one ends the node.
  */
 import { join } from 'node:path';
 import { crc32 } from '../common/checksum.ts';
@@ -9,7 +10,7 @@ import { KvError } from '../common/errors.ts';
 import { failpoint } from '../common/failpoint.ts';
 import type { LogIndex, NodeId, Term } from '../common/ids.ts';
 import { Semaphore } from '../common/semaphore.ts';
-import { KIB } from '../common/units.ts';
+import { KIB, MIB } from '../common/units.ts';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 import type { LogPoint } from '../raft/types.ts';
 import type { StateMachine } from './state-machine.ts';
@@ -19,6 +20,11 @@ const CHUNK_BYTES = 256 * KIB;
 /** Pieces in a row that fail or are not taken before the transfer is given up. */
 const ATTEMPTS_MAX = 20;
 const PIECES_WAITING_MAX = 16;
+/** A capture leaves so much to log and state, on a small disk this share of it. */
+const RESERVE_BYTES_MAX = 64 * MIB;
+const RESERVE_SHARE = 8;
+/** The room is looked at anew after so many captured bytes. */
+const MEASURE_EVERY_BYTES = 4 * MIB;
 
 interface Captured {
   readonly path: string;
@@ -28,6 +34,7 @@ interface Captured {
 }
 
 interface Incoming {
+  readonly from: NodeId;
   readonly path: string;
   readonly file: DiskFile;
   readonly point: LogPoint;
@@ -60,6 +67,8 @@ export class SnapshotTransfer {
   #incoming: Incoming | null = null;
   /** Points of snapshots in transit: the log keeps what follows them. */
   readonly #sending = new Map<NodeId, LogIndex>();
+  /** The state had at least so many bytes when it was captured last. */
+  #stateBytes = 0;
   /** Pieces are taken one at a time: a repeated one may come while the first is being written. */
   readonly #turn = new Semaphore(1, PIECES_WAITING_MAX);
 
@@ -84,19 +93,22 @@ export class SnapshotTransfer {
     return this.#sending.has(peer);
   }
 
-  /** Captures the state and brings it to `peer`; answers its point once staged there. */
+  /**
+   * Captures the state and brings it to `peer`; answers its point once staged there. However it ends,
+   * nothing of it stays here. @throws KvError `NO_SPACE` where the capture would leave the log too little.
+   */
   async send(target: SnapshotTarget): Promise<LogPoint> {
-    const { machine, disk } = this.#parts;
+    const { machine } = this.#parts;
     const { peer } = target;
     this.#sending.set(peer, machine.flushed.index);
-    const captured = await this.#capture(peer);
-    this.#sending.set(peer, captured.point.index);
-    failpoint('snapshot.captured');
     try {
+      const captured = await this.#capture(target);
+      this.#sending.set(peer, captured.point.index);
+      failpoint('snapshot.captured');
       await this.#stream(captured, target);
       return captured.point;
     } finally {
-      await disk.remove(captured.path);
+      await this.#removeCaptured(peer);
     }
   }
 
@@ -108,6 +120,21 @@ export class SnapshotTransfer {
   /** Takes one piece; pieces of a new snapshot replace an unfinished older one. */
   receive(chunk: SnapshotChunk): Promise<SnapshotProgress> {
     return this.#turn.run(() => this.#receive(chunk));
+  }
+
+  /**
+   * From now on `leader` sends: what another node has begun and not finished is not waited for. Never
+   * rejects: what cannot be removed now goes at the next start.
+   */
+  async leaderIs(leader: NodeId): Promise<void> {
+    try {
+      await this.#turn.run(async () => {
+        const incoming = this.#incoming;
+        if (incoming !== null && !incoming.staged && incoming.from !== leader) await this.discard();
+      });
+    } catch {
+      // Only room is lost.
+    }
   }
 
   /** The chunks of the staged snapshot of `point`. */
@@ -133,7 +160,7 @@ export class SnapshotTransfer {
   async #receive(chunk: SnapshotChunk): Promise<SnapshotProgress> {
     const incoming = await this.#incomingOf(chunk);
     if (!incoming.staged && chunk.offset === incoming.heldBytes && chunk.data.length > 0) {
-      await incoming.file.write(chunk.offset, [chunk.data]);
+      await this.#hold(incoming, chunk);
       failpoint('snapshot.received');
       incoming.heldBytes += chunk.data.length;
       incoming.crc = crc32(chunk.data, incoming.crc);
@@ -142,24 +169,77 @@ export class SnapshotTransfer {
     return { heldBytes: incoming.heldBytes, staged: incoming.staged };
   }
 
-  async #capture(peer: NodeId): Promise<Captured> {
-    const { machine, disk } = this.#parts;
-    const source = await machine.openSnapshot();
-    const path = join(this.#folder, `to-${peer}-${source.point.index}.part`);
-    await disk.remove(path);
-    const file = await disk.open(path, 'create');
+  async #hold({ file }: Incoming, { offset, data }: SnapshotChunk): Promise<void> {
     try {
-      let totalBytes = 0;
-      let fileCrc = 0;
-      for await (const chunk of source.chunks) {
-        await file.write(totalBytes, [chunk]);
-        totalBytes += chunk.length;
-        fileCrc = crc32(chunk, fileCrc);
+      await file.write(offset, [data]);
+    } catch (error) {
+      await this.discard();
+      throw error;
+    }
+  }
+
+  async #capture(target: SnapshotTarget): Promise<Captured> {
+    const { machine, disk } = this.#parts;
+    // An earlier attempt may not have got its file removed.
+    await this.#removeCaptured(target.peer);
+    await this.#awaitRoom(target);
+    const source = await machine.openSnapshot();
+    try {
+      const { point, chunks } = source;
+      const path = join(this.#folder, `${captureOf(target.peer)}${point.index}.part`);
+      const file = await disk.open(path, 'create');
+      try {
+        return { path, point, ...(await this.#store(file, chunks, target)) };
+      } finally {
+        await file.close();
       }
-      return { path, point: source.point, totalBytes, fileCrc };
     } finally {
       await source.close();
-      await file.close();
+    }
+  }
+
+  async #store(
+    file: DiskFile,
+    chunks: AsyncIterable<Uint8Array>,
+    { stillLeads }: SnapshotTarget,
+  ): Promise<Pick<Captured, 'totalBytes' | 'fileCrc'>> {
+    let totalBytes = 0;
+    let fileCrc = 0;
+    let measuredBytes = 0;
+    for await (const chunk of chunks) {
+      if (!stillLeads()) throw deposed();
+      if (totalBytes - measuredBytes >= MEASURE_EVERY_BYTES) {
+        measuredBytes = totalBytes;
+        this.#stateBytes = Math.max(this.#stateBytes, totalBytes);
+        if (!(await this.#hasRoom(0))) throw noRoom();
+      }
+      await file.write(totalBytes, [chunk]);
+      totalBytes += chunk.length;
+      fileCrc = crc32(chunk, fileCrc);
+    }
+    this.#stateBytes = totalBytes;
+    return { totalBytes, fileCrc };
+  }
+
+  /** Waits a while for it, since the next attempt would come with the next heartbeat. */
+  async #awaitRoom({ stillLeads, pause }: SnapshotTarget): Promise<void> {
+    for (let attempts = 1; !(await this.#hasRoom(this.#stateBytes)); attempts += 1) {
+      if (attempts === ATTEMPTS_MAX) throw noRoom();
+      if (!stillLeads()) throw deposed();
+      await pause();
+    }
+  }
+
+  async #hasRoom(neededBytes: number): Promise<boolean> {
+    const { freeBytes, totalBytes } = await this.#parts.disk.space(this.#folder);
+    const reserveBytes = Math.min(RESERVE_BYTES_MAX, totalBytes / RESERVE_SHARE);
+    return freeBytes >= reserveBytes + neededBytes;
+  }
+
+  async #removeCaptured(peer: NodeId): Promise<void> {
+    const names = await this.#parts.disk.list(this.#folder);
+    for (const name of names) {
+      if (name.startsWith(captureOf(peer))) await this.#parts.disk.remove(join(this.#folder, name));
     }
   }
 
@@ -170,9 +250,7 @@ export class SnapshotTransfer {
     try {
       let offset = 0;
       for (let failures = 0; failures < ATTEMPTS_MAX; ) {
-        if (!target.stillLeads()) {
-          throw new KvError('NOT_LEADER', 'leadership ended during a snapshot');
-        }
+        if (!target.stillLeads()) throw deposed();
         const data = await file.read(offset, Math.min(CHUNK_BYTES, captured.totalBytes - offset));
         const { point, totalBytes, fileCrc } = captured;
         const addressed = { from: self, to: target.peer, term: target.term };
@@ -207,6 +285,7 @@ export class SnapshotTransfer {
     const file = await this.#parts.disk.open(path, 'create');
     const { point, totalBytes, fileCrc } = chunk;
     this.#incoming = {
+      from: chunk.from,
       path,
       file,
       point,
@@ -229,6 +308,14 @@ export class SnapshotTransfer {
     incoming.staged = true;
   }
 }
+
+/** What the name of a snapshot captured for `peer` begins with. */
+const captureOf = (peer: NodeId): string => `to-${peer}-`;
+
+const deposed = (): KvError => new KvError('NOT_LEADER', 'leadership ended during a snapshot');
+
+const noRoom = (): KvError =>
+  new KvError('NO_SPACE', 'the disk has too little room for a snapshot beside the log');
 
 /** null: the link failed, and the piece may be sent again. */
 function unlessFinal(error: unknown): null {

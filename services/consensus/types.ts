@@ -14,7 +14,7 @@ export interface Consensus {
    * All calls of one turn share a round. @throws KvError `NO_LEADER` after `timeoutMs`, `STOPPING`.
    */
   readBarrier(timeoutMs: number): Promise<LogIndex>;
-  /** Resolves once `index` is applied here. @throws KvError `DEADLINE_EXCEEDED` after `timeoutMs`. */
+  /** Resolves once `index` is applied here. @throws KvError `DEADLINE_EXCEEDED` after `timeoutMs`, `STOPPING`. */
   waitApplied(index: LogIndex, timeoutMs: number): Promise<void>;
   /** Resolves once a leader is known here, at once where one is. @throws KvError `NO_LEADER` after `timeoutMs`, `STOPPING`. */
   awaitLeader(timeoutMs: number): Promise<void>;

@@ -102,7 +102,7 @@ export class RaftCore {
    */
   persisted(point: LogPoint): void {
     this.#step((state) => {
-      if (!state.log.unstable.acknowledge(point)) return;
+      if (!state.log.acknowledge(point)) return;
       if (state.leadership !== null) advanceCommit(state, state.leadership);
       endRecovery(state);
     });

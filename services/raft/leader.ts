@@ -69,8 +69,9 @@ export function appendProposal(
   let bytes = 0;
   for (const command of commands) bytes += command.length;
   // A first proposal is taken at any size, or one larger than the bound could never pass.
-  const isOver = leadership.uncommittedBytes + bytes > state.options.limits.uncommittedBytesMax;
-  if (isOver && leadership.uncommittedBytes > 0) return 'overloaded';
+  const waitingBytes = Math.max(leadership.uncommittedBytes, state.log.undurableBytes);
+  const isOver = waitingBytes + bytes > state.options.limits.uncommittedBytesMax;
+  if (isOver && waitingBytes > 0) return 'overloaded';
   for (const command of commands) appendOwn(state, 'command', command);
   leadership.uncommittedBytes += bytes;
   assert(leadership.uncommittedBytes >= bytes, 'uncommitted bytes are never negative');

@@ -16,6 +16,8 @@ export class RaftLog {
   #base: LogPoint;
   #entries: Entry[];
   #dataBytes = 0;
+  /** Of entries above `unstable.durable`. */
+  #undurableBytes = 0;
   #commit: number;
   /** Committed entries up to here went out to be applied. */
   #applying: number;
@@ -32,6 +34,7 @@ export class RaftLog {
     this.#applying = applied;
     this.#applied = applied;
     this.unstable = new Unstable(base.index + entries.length);
+    this.#undurableBytes = 0;
   }
 
   get base(): LogPoint {
@@ -45,6 +48,11 @@ export class RaftLog {
   /** Of all entries at hand. */
   get dataBytes(): number {
     return this.#dataBytes;
+  }
+
+  /** Of the entries that the own disk is not known to hold. */
+  get undurableBytes(): number {
+    return this.#undurableBytes;
   }
 
   get last(): LogPoint {
@@ -94,6 +102,7 @@ export class RaftLog {
     assert(entry.term >= this.last.term, 'terms never fall along the log');
     this.#entries.push(entry);
     this.#dataBytes += entry.data.length;
+    this.#undurableBytes += entry.data.length;
   }
 
   /**
@@ -152,6 +161,15 @@ export class RaftLog {
     return entries;
   }
 
+  /** The write that ended at `point`, and all before it, are durable. True when that is news. */
+  acknowledge(point: LogPoint): boolean {
+    const before = this.unstable.durable;
+    if (!this.unstable.acknowledge(point)) return false;
+    this.#undurableBytes -= this.bytesBetween(before, this.unstable.durable);
+    assert(this.#undurableBytes >= 0, 'undurable bytes are never negative');
+    return true;
+  }
+
   /** Committed entries not yet handed to the state machine, at most `countMax`. */
   takeCommitted(countMax: number): readonly Entry[] {
     if (this.#applying >= this.#commit) return [];
@@ -184,6 +202,7 @@ export class RaftLog {
     this.#base = point;
     this.#entries = [];
     this.#dataBytes = 0;
+    this.#undurableBytes = 0;
     this.#commit = point.index;
     this.#applying = point.index;
     this.#applied = point.index;
@@ -194,6 +213,8 @@ export class RaftLog {
     assert(index > this.#commit, 'committed entries never change');
     assert(index > this.#base.index, 'compacted entries never change');
     this.#dataBytes -= this.bytesBetween(index - 1, this.lastIndex);
+    const kept = Math.max(index - 1, this.unstable.durable);
+    this.#undurableBytes -= this.bytesBetween(kept, this.lastIndex);
     this.#entries.length = index - this.#base.index - 1;
     this.unstable.truncated(index);
   }

@@ -47,7 +47,10 @@ export interface RaftOptions {
 
 /** Named maxima. Beyond them proposals are refused or sending pauses; nothing grows without bound. */
 export interface RaftLimits {
-  /** Bytes of entries not yet committed; more are refused as `overloaded`. */
+  /**
+   * Bytes of entries not yet committed, or not yet on the leader's own disk: followers may commit without
+   * it while a sync hangs. More are refused as `overloaded`.
+   */
   readonly uncommittedBytesMax: number;
   /** Entry bytes of one append message. */
   readonly appendBytesMax: number;

@@ -7,18 +7,31 @@
  * Writes are reported in the order in which they were handed out. A report names index and term, and
  * what it makes durable is capped by every truncation still to come: an acknowledgement for an entry
  * that was overwritten, even by its own twin (append ABA race), counts for nothing.
+ *
+ * A sync may hang while a leader goes on committing through its followers, so writes must not pile up
+ * one by one. One that only appends, in the term of the one before, joins it. What joined has all its
+ * ends in one term and in one ascending run of indexes, so a report names its write by lying in that
+ * run. That it is matched within the run, though it says less than all of it, is what keeps a twin safe:
+ * were the end forgotten, its report would be taken for that of a later write that truncates and ends
+ * at the same point, and skip the cap of that truncation.
  */
 import { assert } from '../common/assert.ts';
 import { type LogIndex, logIndex } from '../common/ids.ts';
 import type { LogPoint } from './types.ts';
 
+/** One write, or several that only append, which share a term. */
 interface Write {
+  /** Where the first of them that is not reported ended. */
+  readonly firstIndex: number;
   readonly last: LogPoint;
   /** Everything above is void once this write begins. */
   readonly keptIndex: number;
 }
 
-/** Writes handed out and not yet reported; a caller that exceeds it has forgotten to report. */
+/**
+ * Truncations and terms handed out and not yet reported. Each costs an election, so none but a caller
+ * that has forgotten to report comes near.
+ */
 const WRITES_MAX = 1024;
 
 export class Unstable {
@@ -58,19 +71,29 @@ export class Unstable {
   /** Everything up to `last` is with the caller now. */
   handOut(last: LogPoint): void {
     assert(last.index > this.#handed, 'a write has entries');
-    assert(this.#writes.length < WRITES_MAX, 'syncs are reported');
-    this.#writes.push({ last, keptIndex: (this.#truncateFrom ?? Infinity) - 1 });
+    const before = this.#writes.at(-1);
+    if (before?.last.term === last.term && this.#truncateFrom === null) {
+      this.#writes[this.#writes.length - 1] = { ...before, last };
+    } else {
+      assert(this.#writes.length < WRITES_MAX, 'syncs are reported');
+      const keptIndex = (this.#truncateFrom ?? Infinity) - 1;
+      this.#writes.push({ firstIndex: last.index, last, keptIndex });
+    }
     this.#truncateFrom = null;
     this.#handed = last.index;
   }
 
   /** The write that ended at `point`, and all before it, are durable. True when that is news. */
   acknowledge(point: LogPoint): boolean {
-    const at = this.#writes.findIndex(
-      ({ last }) => last.index === point.index && last.term === point.term,
-    );
-    if (at === -1) return false;
+    const at = this.#writes.findIndex((write) => endsAt(write, point) || goesOnFrom(write, point));
+    const reported = this.#writes[at];
+    if (reported === undefined) return false;
     this.#writes.splice(0, at + 1);
+    if (goesOnFrom(reported, point)) {
+      // Its truncation is behind it.
+      const firstIndex = point.index + 1;
+      this.#writes.unshift({ firstIndex, last: reported.last, keptIndex: Infinity });
+    }
     let durable: number = point.index;
     for (const write of this.#writes) durable = Math.min(durable, write.keptIndex);
     if (this.#truncateFrom !== null) durable = Math.min(durable, this.#truncateFrom - 1);
@@ -88,3 +111,10 @@ export class Unstable {
     this.#writes = [];
   }
 }
+
+const endsAt = ({ last }: Write, point: LogPoint): boolean =>
+  last.index === point.index && last.term === point.term;
+
+/** One of those that joined ended at `point`, and another came behind it. */
+const goesOnFrom = ({ firstIndex, last }: Write, { index, term }: LogPoint): boolean =>
+  firstIndex <= index && index < last.index && last.term === term;
