@@ -130,4 +130,31 @@ describe('MemoryDisk under faults', () => {
     disk.crash();
     expect(await content(disk, '/d/a')).toBe('c');
   });
+
+  test('refuses reads that touch a bad sector, whatever the file is called, and no others', async () => {
+    const disk = new MemoryDisk();
+    const file = await durableFile(disk, '0123456789');
+    disk.refuse('/d/a', 4, 2);
+    await disk.rename('/d/a', '/d/b');
+    expect(textOf(await file.read(0, 4))).toBe('0123');
+    expect(textOf(await file.read(6, 4))).toBe('6789');
+    await expect(file.read(3, 2)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    await expect(file.readInto(5, new Uint8Array(9))).rejects.toMatchObject({
+      code: 'DISK_FAILED',
+    });
+    const again = await disk.open('/d/b', 'read');
+    await expect(again.read(0, 10)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+  });
+
+  test('a file without a name takes space until its last handle is closed', async () => {
+    const disk = new MemoryDisk();
+    const file = await durableFile(disk, 'value');
+    const second = await disk.open('/d/a', 'read');
+    expect(disk.unlinkedBytes).toBe(0);
+    await disk.remove('/d/a');
+    await file.close();
+    expect(disk.unlinkedBytes).toBe(5);
+    await second.close();
+    expect(disk.unlinkedBytes).toBe(0);
+  });
 });

@@ -36,6 +36,8 @@ export class MemoryDisk implements Disk {
   #pendingNames: NameChange[][] = [];
   readonly #folders = new Set<string>(ROOTS);
   readonly #locks = new Set<string>();
+  /** One for each handle that is open, with its file. */
+  readonly #handles = new Set<{ readonly file: MemoryFile }>();
   #faults: Fault[] = [];
   #freeBytes = TOTAL_BYTES;
   #syncGate: Promise<void> | null = null;
@@ -48,6 +50,7 @@ export class MemoryDisk implements Disk {
   crash(options: { readonly random?: Random } = {}): void {
     this.#era += 1;
     this.#locks.clear();
+    this.#handles.clear();
     this.#faults = [];
     this.#syncGate = null;
     for (const call of this.#pendingNames) {
@@ -62,6 +65,7 @@ export class MemoryDisk implements Disk {
   endProcess(): void {
     this.#era += 1;
     this.#locks.clear();
+    this.#handles.clear();
     this.#syncGate = null;
   }
 
@@ -96,6 +100,13 @@ export class MemoryDisk implements Disk {
     return all.sort((a, b) => (a.path < b.path ? -1 : 1));
   }
 
+  /** Bytes of files that have no name any more and are still open: their space is not free yet. */
+  get unlinkedBytes(): number {
+    const named = new Set(this.#names.values());
+    const held = new Set([...this.#handles].map(({ file }) => file));
+    return [...held].reduce((sum, file) => sum + (named.has(file) ? 0 : file.size), 0);
+  }
+
   /** The next such call on a path that contains `pathPart` throws, and a write writes half. */
   failNext(call: FaultyCall, pathPart = '', code: ErrorCode = 'DISK_FAILED'): void {
     this.#faults.push({ call, pathPart, code });
@@ -124,6 +135,11 @@ export class MemoryDisk implements Disk {
   /** Damages one bit of a file on both planes, as a decaying medium would. */
   flipBit(path: string, offset: number, bit = 0): void {
     this.#find(normalize(path)).flipBit(offset, bit);
+  }
+
+  /** From now on each read that touches these bytes fails, as of a sector that has gone bad. */
+  refuse(path: string, offset: number, length: number): void {
+    this.#find(normalize(path)).refuse(offset, offset + length);
   }
 
   /** Cuts a file on both planes, as damage does. */
@@ -236,6 +252,8 @@ export class MemoryDisk implements Disk {
 
   #handle(path: string, file: MemoryFile, mode: OpenMode): DiskFile {
     const era = this.#era;
+    const held = { file };
+    this.#handles.add(held);
     let open = true;
     const enter = async (call: FaultyCall | null): Promise<void> => {
       if (!open || era !== this.#era) throw failed(path, 'the file is closed');
@@ -251,11 +269,11 @@ export class MemoryDisk implements Disk {
       path,
       read: async (offset, length) => {
         await enter('read');
-        return file.read(offset, length);
+        return readable(path, file, { offset, length });
       },
       readInto: async (offset, target) => {
         await enter('read');
-        const bytes = file.read(offset, target.length);
+        const bytes = readable(path, file, { offset, length: target.length });
         target.set(bytes);
         return bytes.length;
       },
@@ -289,6 +307,7 @@ export class MemoryDisk implements Disk {
       close: async () => {
         await Promise.resolve();
         open = false;
+        this.#handles.delete(held);
       },
       writeSynced: async (offset, parts) => {
         await handle.write(offset, parts);
@@ -363,6 +382,15 @@ const isBelow = (name: string, folder: string): boolean => name.startsWith(`${fo
 
 const failed = (path: string, why: string): KvError =>
   new KvError('DISK_FAILED', `${why}: ${path}`);
+
+function readable(
+  path: string,
+  file: MemoryFile,
+  { offset, length }: { readonly offset: number; readonly length: number },
+): Uint8Array {
+  if (file.refuses(offset, length)) throw failed(path, 'a sector cannot be read');
+  return file.read(offset, length);
+}
 
 function setName(names: Map<string, MemoryFile>, path: string, file: MemoryFile | null): void {
   if (file === null) names.delete(path);

@@ -15,6 +15,7 @@ export class MemoryFile {
   #live = new GrowingBytes();
   #durable = new GrowingBytes();
   #pending: Change[] = [];
+  readonly #refused: { readonly offset: number; readonly end: number }[] = [];
 
   get size(): number {
     return this.#live.length;
@@ -76,6 +77,15 @@ export class MemoryFile {
     this.#live.carryOut(change);
     this.#durable.carryOut(change);
     this.#pending = [];
+  }
+
+  /** A sector that has gone bad: its bytes are there, and nobody can read them any more. */
+  refuse(offset: number, end: number): void {
+    this.#refused.push({ offset, end });
+  }
+
+  refuses(offset: number, length: number): boolean {
+    return this.#refused.some((bad) => offset < bad.end && offset + length > bad.offset);
   }
 
   flipBit(offset: number, bit: number): void {

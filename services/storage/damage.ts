@@ -1,4 +1,7 @@
-/** Every piece of damage found: counted by kind, logged once, and bounded in memory. */
+/**
+ * Every piece of damage found: counted by kind, however much there is; what is remembered and logged of it
+ * is bounded.
+ */
 import type { Logger } from '../telemetry/logger.ts';
 import { REPORTED_DAMAGE_MAX } from './limits.ts';
 import type { DamageKind, StorageMetrics } from './metrics.ts';
@@ -14,7 +17,9 @@ export class DamageLog {
   readonly #logger: Logger;
   readonly #metrics: StorageMetrics;
   readonly #records: Damage[] = [];
-  readonly #known = new Set<string>();
+  readonly #corrupt = new Places();
+  readonly #refused = new Places();
+  readonly #unreadable = new Places();
   #tornBytes = 0;
   #count = 0;
 
@@ -37,32 +42,42 @@ export class DamageLog {
 
   /** A record that was durable and no longer verifies; the same place counts once. */
   corrupt(damage: Damage, kind: DamageKind = 'corrupt_record'): void {
-    const place = `${damage.segment}/${damage.offset}`;
-    if (this.#known.has(place) || this.#known.size >= REPORTED_DAMAGE_MAX) return;
-    this.#known.add(place);
-    this.#records.push(damage);
+    const met = this.#corrupt.meet(damage);
+    if (met === 'again') return;
     this.#count += 1;
     this.#metrics.damage.add(1, { kind });
+    if (met === 'untold') return;
+    this.#records.push(damage);
     this.#logger.error({ ...damage, kind }, 'damage on disk: quarantined');
   }
 
   /** The disk did not let a record be read: no damage is known. The same place is told once. */
   refused(damage: Damage): void {
-    const place = `refused ${damage.segment}/${damage.offset}`;
-    if (this.#known.has(place) || this.#known.size >= REPORTED_DAMAGE_MAX) return;
-    this.#known.add(place);
+    const met = this.#refused.meet(damage);
+    if (met === 'again') return;
     this.#metrics.damage.add(1, { kind: 'refused_read' });
+    if (met === 'untold') return;
     this.#logger.warn({ kind: 'refused_read', ...damage }, 'the disk refused to read a record');
   }
 
+  /** It did not let it be read later either: that counts as damage, so that the copies here are looked for. */
+  unreadable(damage: Damage): void {
+    this.refused(damage);
+    if (this.#unreadable.meet(damage) !== 'again') this.#count += 1;
+  }
+
   /** Unsynced bytes that a crash left half written. */
-  torn(segment: number, offset: number, bytes: number): void {
-    this.#tornBytes += bytes;
+  torn(
+    damage: Omit<Damage, 'why'> & { readonly bytes: number; readonly keptAside: boolean },
+  ): void {
+    this.#tornBytes += damage.bytes;
     this.#metrics.damage.add(1, { kind: 'torn_tail' });
-    this.#logger.warn(
-      { kind: 'torn_tail', segment, offset, bytes },
-      'torn tail: cut, a copy is kept aside',
-    );
+    this.#logger.warn({ kind: 'torn_tail', ...damage }, 'torn tail: cut');
+  }
+
+  /** A full disk has no room for what was torn; it was never acknowledged. */
+  notKeptAside(segment: number, error: Error): void {
+    this.#logger.warn({ segment, error }, 'no room to keep a torn tail aside');
   }
 
   /** Bytes that a clean stop had vouched for are gone: a whole segment, or the end of one. */
@@ -82,5 +97,18 @@ export class DamageLog {
   badSnapshot(why: string): void {
     this.#metrics.damage.add(1, { kind: 'snapshot' });
     this.#logger.warn({ kind: 'snapshot', why }, 'index snapshot thrown away');
+  }
+}
+
+/** Places that were met. Beyond so many none is remembered, and one that is met again counts again. */
+class Places {
+  readonly #known = new Set<string>();
+
+  meet({ segment, offset }: Damage): 'first' | 'again' | 'untold' {
+    const place = `${segment}/${offset}`;
+    if (this.#known.has(place)) return 'again';
+    if (this.#known.size >= REPORTED_DAMAGE_MAX) return 'untold';
+    this.#known.add(place);
+    return 'first';
   }
 }

@@ -71,12 +71,12 @@ export class Reader {
     return { kind: 'corrupt', why: 'the record is nowhere to be found' };
   }
 
-  /** What the record that staged a copy says; without owner where it cannot be read. */
+  /** What the record that staged a copy says; without owner where it does not verify or is refused. */
   async info(id: CopyId, copy: Copy, stagedForMs: number): Promise<CopyInfo> {
     const state = STATES[copy.state] ?? 'dropped';
     const unknown = { copyId: id, state, txnId: NO_TXN, owner: new Uint8Array(0), stagedForMs };
     if (copy.state === DROPPED) return { ...unknown, sizeBytes: 0, sound: true };
-    const head = await this.#head(id, copy);
+    const head = await this.#headIfReadable(id, copy);
     const sizeBytes = this.#catalog.sizeOf(id, copy);
     if (head === null) return { ...unknown, sizeBytes, sound: false };
     const { txnId: txn, owner, sizeBytes: size } = decodeCopyMeta(head);
@@ -178,6 +178,20 @@ export class Reader {
     return { kind: 'found', head, data };
   }
 
+  /**
+   * The head, or null; nobody who asks about many copies is held up by one that the disk refuses. A read
+   * that is refused once says nothing: a copy that is called bad may be the only one.
+   */
+  async #headIfReadable(id: CopyId, copy: Copy): Promise<Head | null> {
+    try {
+      return await this.#head(id, copy).catch(() => this.#head(id, copy));
+    } catch (error) {
+      if (isShortage(error)) throw error;
+      this.#options.onRefused(copy, asError(error).message);
+      return null;
+    }
+  }
+
   async #head(id: CopyId, copy: Copy): Promise<Head | null> {
     const stored = await this.#read(copy, HEADER_BYTES + copy.metaBytes);
     if (stored !== null) return headOf(id, stored);
@@ -226,3 +240,9 @@ function headOf(id: CopyId, { bytes, address }: Stored): Head | null {
   const head = decodeHead(bytes, 0, address);
   return head?.copyId === id ? head : null;
 }
+
+/** The process lacks handles or memory for the moment: no word of the disk. */
+const isShortage = (error: unknown): boolean =>
+  error instanceof KvError && SHORTAGES.has(String(error.detail['system']));
+
+const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);

@@ -69,8 +69,14 @@ export async function recover(parts: RecoverComponents): Promise<Recovered> {
   return { ...(await recovery.run()), fromSnapshot: false, clean: isNew };
 }
 
+/**
+ * A process that was killed may have left names that no sync has covered. They are made durable before
+ * anything rests on them: a removal of what they replace could else outlive them.
+ */
 async function findSegments({ disk, files, paths }: RecoverComponents): Promise<Found> {
   await disk.makeFolder(paths.segments);
+  await disk.syncFolder(paths.segments);
+  await disk.syncFolder(paths.wal);
   const sealed = new Set(await listSegments(disk, paths.segments));
   const wal: number[] = [];
   for (const segment of await listSegments(disk, paths.wal)) {

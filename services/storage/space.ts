@@ -6,10 +6,11 @@ import type { Clock } from '../common/clock.ts';
 import { asError, KvError } from '../common/errors.ts';
 import type { Disk } from '../disk/disk.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { SPACE_AGE_MS } from './limits.ts';
+import { SEGMENT_BYTES_MAX, SPACE_AGE_MS } from './limits.ts';
 
 export interface SpaceOptions {
-  readonly folders: readonly string[];
+  /** Of the values, and of the active segment; the two may be on two devices. */
+  readonly folders: readonly [data: string, wal: string];
   readonly reserveBytes: number;
   /** Value bytes that the volume may hold; 0: what the disk has. */
   readonly capacityBytes: number;
@@ -21,6 +22,7 @@ export class Space {
   readonly #logger: Logger;
   readonly #options: SpaceOptions;
   #freeBytes = 0;
+  #walFreeBytes = 0;
   #totalBytes = 0;
   #measuredMs = Number.NEGATIVE_INFINITY;
   #measuring = false;
@@ -43,7 +45,7 @@ export class Space {
 
   /** Bytes that may still be staged, with `valueBytes` held. */
   freeBytes(valueBytes: number): number {
-    const onDisk = this.#freeBytes - this.#options.reserveBytes - this.#promisedBytes;
+    const onDisk = this.#roomBytes - this.#options.reserveBytes - this.#promisedBytes;
     const { capacityBytes } = this.#options;
     const allowed = capacityBytes > 0 ? capacityBytes - valueBytes - this.#promisedBytes : onDisk;
     return Math.max(0, Math.min(onDisk, allowed));
@@ -73,14 +75,23 @@ export class Space {
   /** Bytes on their way to the disk. */
   spend(bytes: number): void {
     this.#freeBytes -= bytes;
+    this.#walFreeBytes -= bytes;
   }
 
   /** Measures now; at open, so that the first writer meets the truth. */
   async measure(): Promise<void> {
-    const all = await Promise.all(this.#options.folders.map((path) => this.#disk.space(path)));
-    this.#freeBytes = Math.min(...all.map((space) => space.freeBytes));
-    this.#totalBytes = Math.min(...all.map((space) => space.totalBytes));
+    const [data, wal] = this.#options.folders;
+    const [ofData, ofWal] = await Promise.all([this.#disk.space(data), this.#disk.space(wal)]);
+    this.#freeBytes = ofData.freeBytes;
+    this.#walFreeBytes = ofWal.freeBytes;
+    this.#totalBytes = ofData.totalBytes;
     this.#measuredMs = this.#clock.monotonicMs();
+  }
+
+  /** Sealed segments leave the device of the active one: it bounds nothing while a whole one fits. */
+  get #roomBytes(): number {
+    const isWalRoomy = this.#walFreeBytes - this.#options.reserveBytes >= SEGMENT_BYTES_MAX;
+    return isWalRoomy ? this.#freeBytes : Math.min(this.#freeBytes, this.#walFreeBytes);
   }
 
   #measureSoon(): void {

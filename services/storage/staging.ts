@@ -154,6 +154,8 @@ export class Staging {
   #beginWhole({ end, data }: WholeCopy, batch: Batch): Error | Promise<void> | null {
     try {
       const repeat = this.#repeat(end);
+      // It is asked how it went only once the batch is synced; until then its refusal is nobody's.
+      repeat?.catch(() => undefined);
       if (repeat !== null) return repeat;
       batch.records.push(this.#wholeRecord(end, data));
       batch.ends.push(end);

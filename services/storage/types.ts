@@ -48,7 +48,7 @@ export interface CopyInfo {
   readonly txnId: TxnId;
   readonly owner: Uint8Array;
   readonly sizeBytes: number;
-  /** False where a chunk is known unsound: the copy is bad, not absent. */
+  /** False where a chunk is known unsound, or the disk refuses its record: the copy is bad, not absent. */
   readonly sound: boolean;
   /** Milliseconds since it was staged in this life of the process; Infinity from before. */
   readonly stagedForMs: number;

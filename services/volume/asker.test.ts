@@ -163,6 +163,30 @@ describe('Asker', () => {
     expect(asker.isReconciled).toBe(true);
     asker.stop();
   });
+
+  test('a copy whose record the disk refuses to read holds up no other', async () => {
+    const rig = new StorageRig();
+    const engine = await rig.open();
+    const refused = await rig.whole(engine, 900);
+    const staged = await rig.whole(engine, 900);
+    const committed = await rig.whole(engine, 900);
+    await engine.finalize(committed.id);
+    const [file = ''] = await rig.segments();
+    rig.disk.refuse(file, Buffer.from(await rig.bytesOf(file)).indexOf(refused.end.owner), 1);
+    const { asker, asked } = askerOf(rig, engine, { reconcile: true });
+    asker.start();
+    await pass(rig, 1);
+    expect([...asked].sort()).toEqual([staged.id, committed.id].sort());
+    await asker.answered(committed.id, 'KEEP');
+    await asker.answered(staged.id, 'LATER');
+    asked.length = 0;
+    await pass(rig, 7);
+    expect(new Set(asked)).toEqual(new Set([staged.id]));
+    await asker.answered(staged.id, 'KEEP');
+    await pass(rig, 3);
+    expect(asker.isReconciled).toBe(true);
+    asker.stop();
+  });
 });
 
 const idOf = ({ copyId }: CopyInfo): CopyId => copyId;

@@ -262,4 +262,20 @@ describe('answer', () => {
     });
     expect(reply).toMatchObject({ value: { conditions: [2] } });
   });
+
+  test('a copy whose record cannot be read again and again is bad, and no other one is', async () => {
+    const { rig, engine, desk: d } = await desk();
+    const [first, second] = [await rig.whole(engine, 900), await rig.whole(engine, 900)];
+    const check: RequestBody = {
+      $case: 'checkCopies',
+      value: { copyIds: [hex(first.id), hex(second.id)], endsWalkOf: 0 },
+    };
+    const [file = ''] = await rig.segments();
+    // It may be the only one: a read that is refused once says nothing of it.
+    rig.disk.failNext('read', '.seg');
+    expect(await d.ask(check)).toMatchObject({ value: { conditions: [0, 0] } });
+    const at = Buffer.from(await rig.bytesOf(file)).indexOf(first.end.owner);
+    rig.disk.refuse(file, at, 1);
+    expect(await d.ask(check)).toMatchObject({ value: { conditions: [2, 0] } });
+  });
 });

@@ -24,7 +24,8 @@ export class SegmentFiles {
   readonly #paths: Paths;
   /** In the order of last use. */
   readonly #handles = new Map<number, Handle>();
-  #active: { readonly segment: number; readonly file: DiskFile } | null = null;
+  #active: { readonly segment: number; readonly file: DiskFile; readonly handle: Handle } | null =
+    null;
 
   constructor(disk: Disk, paths: Paths) {
     this.#disk = disk;
@@ -50,41 +51,46 @@ export class SegmentFiles {
   async openActive(segment: number): Promise<DiskFile> {
     if (this.#active?.segment === segment) return this.#active.file;
     const file = await this.#disk.open(this.activePath(segment), 'write');
-    this.#active = { segment, file };
+    const handle = { file: Promise.resolve(file), users: 0, retired: false };
+    this.#active = { segment, file, handle };
     return file;
   }
 
   /** Moves the active segment, written and synced, among the sealed ones. */
   async sealActive(): Promise<void> {
     if (this.#active === null) return;
-    const { segment, file } = this.#active;
-    await this.moveToSealed(segment);
+    const { segment, handle } = this.#active;
+    const moved = await this.#moveToSealed(segment);
     this.#active = null;
-    const users = this.#handles.get(segment)?.users ?? 0;
-    if (users === 0)
-      this.#handles.set(segment, { file: Promise.resolve(file), users, retired: false });
+    if (moved === 'copied') {
+      // The old file has no name any more: it would take space on the device of the log as long as it is open.
+      this.#retire(segment, handle);
+      return;
+    }
+    this.#handles.set(segment, handle);
     this.#trim();
   }
 
   /** Renames, or where the folders are on two devices copies, a complete segment from wal to data. */
-  async moveToSealed(segment: number): Promise<void> {
+  async #moveToSealed(segment: number): Promise<'renamed' | 'copied'> {
     const from = this.activePath(segment);
     const to = this.sealedPath(segment);
     try {
       await publishPrepared(this.#disk, from, to);
+      return 'renamed';
     } catch (error) {
       if (!isCrossDevice(error)) throw error;
-      await this.#copy(from, to + ASIDE_SUFFIX);
-      await publishPrepared(this.#disk, to + ASIDE_SUFFIX, to);
-      await this.#disk.remove(from);
-      await this.#disk.syncFolder(this.#paths.wal);
     }
+    await this.#copy(from, to + ASIDE_SUFFIX);
+    await publishPrepared(this.#disk, to + ASIDE_SUFFIX, to);
+    await this.#disk.remove(from);
+    await this.#disk.syncFolder(this.#paths.wal);
+    return 'copied';
   }
 
   /** Runs `work` with a handle that stays open until it ends. @throws KvError `NOT_FOUND`. */
   async use<T>(segment: number, work: (file: DiskFile) => Promise<T>): Promise<T> {
-    if (this.#active?.segment === segment) return work(this.#active.file);
-    const handle = this.#handle(segment);
+    const handle = this.#active?.segment === segment ? this.#active.handle : this.#handle(segment);
     handle.users += 1;
     try {
       return await work(await handle.file);

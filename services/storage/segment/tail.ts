@@ -4,8 +4,9 @@
  * bytes below it have decayed, and are left for quarantine. What is kept above the mark is written
  * again, because after a failed sync the page cache may show what the disk does not hold.
  */
+import { KvError } from '../../common/errors.ts';
 import type { Disk, DiskFile } from '../../disk/disk.ts';
-import { publishFile } from '../../disk/publish.ts';
+import { ASIDE_SUFFIX, publishFile } from '../../disk/publish.ts';
 import type { DamageLog } from '../damage.ts';
 import { BROKEN_FILES_MAX, SCAN_WINDOW_BYTES } from '../limits.ts';
 import { segmentName } from './names.ts';
@@ -42,9 +43,10 @@ export async function mendTail(parts: TailComponents, options: TailOptions): Pro
   });
   const end = bad.find((offset) => offset >= durable) ?? source.end;
   if (end < source.end) {
-    await keepAside(parts, options, end);
+    const keptAside = await keepIfRoom(parts, options, end);
     await parts.file.truncate(end);
-    parts.damage.torn(source.segment, end, source.end - end);
+    const { segment, end: fileEnd } = source;
+    parts.damage.torn({ segment, offset: end, bytes: fileEnd - end, keptAside });
   }
   await rewrite(parts.file, durable, end);
   await parts.file.sync();
@@ -53,14 +55,32 @@ export async function mendTail(parts: TailComponents, options: TailOptions): Pro
   return end;
 }
 
+/** A full disk still opens: what is torn was never acknowledged, what else is here is to be read. */
+async function keepIfRoom(
+  parts: TailComponents,
+  options: TailOptions,
+  start: number,
+): Promise<boolean> {
+  try {
+    return await keepAside(parts, options, start);
+  } catch (error) {
+    if (!(error instanceof KvError && error.code === 'NO_SPACE')) throw error;
+    parts.damage.notKeptAside(options.source.segment, error);
+    await parts.disk.remove(keptPath(options, start) + ASIDE_SUFFIX);
+    return false;
+  }
+}
+
+/** False where enough such files are kept. */
 async function keepAside(
   { disk, file }: TailComponents,
-  { source, brokenFolder }: TailOptions,
+  options: TailOptions,
   start: number,
-): Promise<void> {
+): Promise<boolean> {
+  const { source, brokenFolder } = options;
   await disk.makeFolder(brokenFolder);
   const kept = (await disk.list(brokenFolder)).filter((name) => name.endsWith(SUFFIX));
-  if (kept.length >= BROKEN_FILES_MAX) return;
+  if (kept.length >= BROKEN_FILES_MAX) return false;
   const pieces: Uint8Array[] = [];
   for (let at = start; at < source.end; ) {
     const piece = await file.read(at, Math.min(SCAN_WINDOW_BYTES, source.end - at));
@@ -68,9 +88,12 @@ async function keepAside(
     pieces.push(piece);
     at += piece.length;
   }
-  const name = `${segmentName(source.segment)}-${start}${SUFFIX}`;
-  await publishFile(disk, `${brokenFolder}/${name}`, pieces);
+  await publishFile(disk, keptPath(options, start), pieces);
+  return true;
 }
+
+const keptPath = ({ source, brokenFolder }: TailOptions, start: number): string =>
+  `${brokenFolder}/${segmentName(source.segment)}-${start}${SUFFIX}`;
 
 const SUFFIX = '.broken';
 
