@@ -1,13 +1,14 @@
 /**
  * The data stream to one volume: hello first, then requests, batched by loop turn and answered by
  * request id. Requests made while the stream is being dialled wait for it briefly; requests on a
- * stream that breaks fail at once. What is queued is bounded by the budgets of those who ask. A
- * volume is dialled where it said that it is and by its name in turn, because DNS may lag behind.
+ * stream that breaks fail at once. What waits for the stream is let go with its deadline, since whoever
+ * asked has given its memory back by then, and is bounded. A volume is dialled where it said that it is and
+ * by its name in turn, because DNS may lag behind.
  */
 import type { Clock } from '../common/clock.ts';
 import { isErrorCode, KvError } from '../common/errors.ts';
 import type { DiskId } from '../common/ids.ts';
-import { MIB, SECOND_MS } from '../common/units.ts';
+import { KIB, MIB, SECOND_MS } from '../common/units.ts';
 import type { DataReplies, DataReply, DataRequest, DataRequests } from '../rpc/generated/volume.ts';
 import { checkHello, helloTo, type Introduction } from '../rpc/hello.ts';
 import type { LinkOptions } from '../rpc/link.ts';
@@ -16,6 +17,7 @@ import { DATA_STREAM } from '../rpc/streams.ts';
 import { TurnBatcher } from '../rpc/turn-batcher.ts';
 import type { Link, Outgoing, StreamEvents } from '../rpc/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { LIMITS } from './limits.ts';
 import type { LiveVolume } from './volume-port.ts';
 
 /** How a link is opened: `openLink` of rpc/link.ts, or a stand-in. */
@@ -38,13 +40,19 @@ export type ReplyBody = NonNullable<DataReply['body']>;
 const DIAL_WAIT_MS = SECOND_MS;
 const REQUESTS_MAX = 16_384;
 const SWEEP_MS = 100;
+/** What may wait for one stream: all that writes may hold, with their keys. More is there only where some gave up. */
+const HELD_BYTES_MAX = LIMITS.writeBytesMax + REQUESTS_MAX * KIB;
 const BATCH = { itemsMax: 1024, bytesMax: MIB };
+
+interface WeighedRequest extends DataRequest {
+  readonly bytes: number;
+}
 
 export class VolumeStream {
   readonly #components: VolumeStreamComponents;
   readonly #disk: DiskId;
   readonly #pending: PendingRequests<ReplyBody>;
-  readonly #batcher: TurnBatcher<DataRequest>;
+  readonly #batcher: TurnBatcher<WeighedRequest>;
   #place: Place;
   #triesDirect = false;
   /** Boot id of the process behind the open stream, 0 until it has said hello. */
@@ -53,8 +61,9 @@ export class VolumeStream {
   #outgoing: Outgoing<DataRequests> | null = null;
   #isGreeted = false;
   #isCongested = false;
-  /** Batches that wait for the stream to open or to drain. */
-  #waiting: DataRequest[][] = [];
+  /** Batches that wait for the stream to open or to drain; somebody waits for each of their replies. */
+  #waiting: WeighedRequest[][] = [];
+  #heldBytes = 0;
 
   constructor(
     components: VolumeStreamComponents,
@@ -64,15 +73,17 @@ export class VolumeStream {
     this.#components = components;
     this.#disk = options.disk;
     this.#place = options.place;
-    this.#pending = new PendingRequests(clock, { requestsMax: REQUESTS_MAX, sweepMs: SWEEP_MS });
-    this.#batcher = new TurnBatcher(
-      clock,
-      (batch) => {
-        this.#waiting.push(batch);
-        this.#sendWaiting();
-      },
-      BATCH,
-    );
+    this.#pending = new PendingRequests(clock, {
+      requestsMax: REQUESTS_MAX,
+      sweepMs: SWEEP_MS,
+      onExpired: () => this.#letGo(),
+    });
+    this.#batcher = new TurnBatcher(clock, (batch) => this.#leave(batch), BATCH);
+  }
+
+  /** Of requests that wait for the stream to open or to drain. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
   open(): void {
@@ -112,15 +123,23 @@ export class VolumeStream {
     return answer;
   }
 
-  /** Likewise for what is asked most often; a failure of the volume is an answer. @throws KvError `OVERLOADED`. */
+  /**
+   * Likewise for what is asked most often; a failure of the volume is an answer.
+   * @throws KvError `OVERLOADED` when too much waits for this volume already.
+   */
   ask(
     body: RequestBody,
     asker: Asker<ReplyBody>,
     { bytes, timeoutMs }: { readonly bytes: number; readonly timeoutMs: number },
   ): void {
+    if (this.#heldBytes + bytes > HELD_BYTES_MAX) {
+      throw new KvError('OVERLOADED', `too many bytes wait for disk ${this.#disk}`, {
+        detail: { disk: this.#disk, heldBytes: this.#heldBytes },
+      });
+    }
     const waitMs = this.#isGreeted ? timeoutMs : Math.min(timeoutMs, DIAL_WAIT_MS);
     const requestId = this.#pending.add(asker, waitMs);
-    this.#batcher.push({ requestId, body }, bytes);
+    this.#batcher.push({ requestId, body, bytes }, bytes);
   }
 
   #nextAddress(): string {
@@ -167,12 +186,39 @@ export class VolumeStream {
     }
   }
 
+  #leave(batch: WeighedRequest[]): void {
+    if (!this.#send(batch)) this.#hold(batch);
+  }
+
+  /** False where the stream takes nothing at present. */
+  #send(requests: WeighedRequest[]): boolean {
+    if (this.#outgoing === null || !this.#isGreeted || this.#isCongested) return false;
+    this.#isCongested = !this.#outgoing.send({ hello: undefined, requests });
+    return true;
+  }
+
   #sendWaiting(): void {
-    while (this.#outgoing !== null && this.#isGreeted && !this.#isCongested) {
-      const requests = this.#waiting.shift();
-      if (requests === undefined) return;
-      this.#isCongested = !this.#outgoing.send({ hello: undefined, requests });
+    let [batch] = this.#waiting;
+    while (batch !== undefined && this.#send(batch)) {
+      this.#waiting.shift();
+      for (const { bytes } of batch) this.#heldBytes -= bytes;
+      [batch] = this.#waiting;
     }
+  }
+
+  #hold(batch: readonly WeighedRequest[]): void {
+    const awaited = batch.filter(({ requestId }) => this.#pending.has(requestId));
+    if (awaited.length === 0) return;
+    this.#waiting.push(awaited);
+    for (const { bytes } of awaited) this.#heldBytes += bytes;
+  }
+
+  /** Nobody waits any more for some of the replies: what asks for them is not sent late, nor kept. */
+  #letGo(): void {
+    const batches = this.#waiting;
+    this.#waiting = [];
+    this.#heldBytes = 0;
+    for (const batch of batches) this.#hold(batch);
   }
 
   #lost(reason: KvError): void {
@@ -180,6 +226,7 @@ export class VolumeStream {
     this.#isGreeted = false;
     this.#boot = 0;
     this.#waiting = [];
+    this.#heldBytes = 0;
     this.#batcher.clear();
     this.#pending.failAll(reason);
   }

@@ -66,6 +66,26 @@ describe('requests that wait', () => {
     await failure;
   });
 
+  test('that failed by their deadlines are told of once, when they are known no more', async () => {
+    const clock = new ManualClock();
+    const known: boolean[][] = [];
+    const ids: number[] = [];
+    const pending: PendingRequests<string> = new PendingRequests<string>(clock, {
+      ...OPTIONS,
+      onExpired: () => known.push(ids.map((id) => pending.has(id))),
+    });
+    for (const timeoutMs of [150, 150, 1000]) {
+      const { requestId, reply } = pending.open(timeoutMs);
+      reply.catch(() => undefined);
+      ids.push(requestId);
+    }
+    await clock.advance(900);
+    expect(known).toEqual([[false, false, true]]);
+    pending.failAll(new KvError('UNAVAILABLE', 'gone'));
+    await clock.advance(1000);
+    expect(known).toHaveLength(1);
+  });
+
   test('a reject reaches its own caller only', async () => {
     const { pending } = start();
     const first = pending.open(1000);

@@ -11,6 +11,8 @@ export interface PendingRequestsOptions {
   readonly requestsMax: number;
   /** A deadline is noticed at most this much late. */
   readonly sweepMs: number;
+  /** Called once requests have failed by their deadlines: what is kept for them may go. */
+  readonly onExpired?: () => void;
 }
 
 export interface OpenRequest<Reply> {
@@ -45,6 +47,11 @@ export class PendingRequests<Reply> {
 
   get size(): number {
     return this.#waiting.size;
+  }
+
+  /** Whether somebody waits for the reply. */
+  has(requestId: number): boolean {
+    return this.#waiting.has(requestId);
   }
 
   /**
@@ -106,9 +113,12 @@ export class PendingRequests<Reply> {
 
   #failExpired(): void {
     const nowMs = this.#clock.monotonicMs();
+    let hasExpired = false;
     for (const [requestId, waiting] of this.#waiting.entries()) {
       if (waiting.deadlineMs > nowMs || this.#waiting.take(requestId) === undefined) continue;
+      hasExpired = true;
       waiting.asker.reject(new KvError('DEADLINE_EXCEEDED', 'the peer did not answer in time'));
     }
+    if (hasExpired) this.#options.onExpired?.();
   }
 }

@@ -3,8 +3,16 @@ import { describe, expect, test } from '@jest/globals';
 import { crc32 } from '../common/checksum.ts';
 import { KvError } from '../common/errors.ts';
 import { bytesOfHex, diskId, session } from '../common/ids.ts';
-import type { DataReplies, DataReply, DataRequest } from '../rpc/generated/volume.ts';
-import { RPC_LIMITS, type StreamEvents } from '../rpc/types.ts';
+import { MIB } from '../common/units.ts';
+import {
+  DataReplies,
+  type DataReply,
+  type DataRequest,
+  DataRequests,
+} from '../rpc/generated/volume.ts';
+import { StreamEnd, type Wire } from '../rpc/stream-end.ts';
+import { DATA_STREAM } from '../rpc/streams.ts';
+import { type Parts, RPC_LIMITS, type StreamEvents } from '../rpc/types.ts';
 import type { StorageEngine } from '../storage/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { StorageRig, turns, type Value } from '../testing/storage-rig.ts';
@@ -65,6 +73,69 @@ class Peer {
   get replies(): readonly DataReply[] {
     return this.sent.flatMap(({ replies }) => replies);
   }
+}
+
+/** A connection whose far end reads nothing until the test lets it. */
+class StuckWire implements Wire {
+  readonly remote = 'far:1';
+  readonly replies: DataReply[] = [];
+  queuedBytes = 0;
+  isCut = false;
+  #held: (() => void)[] = [];
+
+  write(parts: Parts, byteCount: number, written: () => void): void {
+    this.replies.push(...DataReplies.decode(Buffer.concat(parts)).replies);
+    this.queuedBytes += byteCount;
+    this.#held.push(() => {
+      this.queuedBytes -= byteCount;
+      written();
+    });
+  }
+
+  finish(): void {
+    this.isCut = true;
+  }
+
+  cut(): void {
+    this.isCut = true;
+  }
+
+  /** The far end reads all that is queued now. */
+  drain(): void {
+    for (const written of this.#held.splice(0)) written();
+  }
+}
+
+/** A stream over the wire's real bounds. */
+function openStuck(rig: StorageRig, service: DataService) {
+  const wire = new StuckWire();
+  const end = new StreamEnd<DataReplies, DataRequests>(rig.clock, wire, {
+    encode: DATA_STREAM.responseSerialize,
+    decode: (bytes) => DataRequests.decode(bytes),
+  });
+  end.open(service.accept);
+  const say = (message: DataRequests): void =>
+    end.received(Buffer.from(DataRequests.encode(message).finish()));
+  say({ hello: hello(4), requests: [] });
+  let lastId = 0;
+  const ask = (...bodies: readonly RequestBody[]): readonly number[] => {
+    const requests = bodies.map((body, i) => ({ requestId: lastId + i + 1, body }));
+    lastId += bodies.length;
+    say({ hello: undefined, requests });
+    return requests.map(({ requestId }) => requestId);
+  };
+  return { wire, end, ask };
+}
+
+/** How often the engine is asked to read from now on. */
+function countReads(engine: StorageEngine): { readonly count: number } {
+  const read = engine.read.bind(engine);
+  const reads = { count: 0 };
+  engine.read = (...args) => {
+    reads.count += 1;
+    return read(...args);
+  };
+  return reads;
 }
 
 async function serve() {
@@ -253,5 +324,85 @@ describe('a data stream', () => {
     peer.events.onClosed(new Error('ended'));
     await turns(50);
     expect(service.unanswered).toBe(0);
+  });
+});
+
+describe('a data stream whose peer does not read', () => {
+  const CHUNK_BYTES = RPC_LIMITS.chunkBytesMax;
+  /** More than the wire would hold before it cuts the peer off. */
+  const FETCHES = 300;
+  /** What the wire takes before it asks for a pause, and what is under way by then. */
+  const QUEUED_MAX = 20 * MIB;
+
+  async function stuck(turnCount = 100) {
+    const { rig, engine, service } = await serve();
+    const value = await rig.whole(engine, CHUNK_BYTES);
+    const reads = countReads(engine);
+    const stream = openStuck(rig, service);
+    const ids = stream.ask(...Array.from({ length: FETCHES }, () => fetchOf(value, CHUNK_BYTES)));
+    await turns(turnCount);
+    return { rig, service, ids, reads, ...stream };
+  }
+
+  test('is sent a bounded part of what it asked for, and all once it reads, in order', async () => {
+    const { service, wire, ids } = await stuck();
+    let queuedMax = 0;
+    for (let i = 0; i < FETCHES && wire.replies.length < FETCHES; i += 1) {
+      queuedMax = Math.max(queuedMax, wire.queuedBytes);
+      wire.drain();
+      await turns(20);
+    }
+    expect(wire.isCut).toBe(false);
+    expect(queuedMax).toBeGreaterThan(RPC_LIMITS.queuedBytesHigh);
+    expect(queuedMax).toBeLessThan(QUEUED_MAX);
+    expect(wire.replies.map(({ requestId }) => requestId)).toEqual(ids);
+    expect(wire.replies.every(({ body }) => body?.$case === 'chunk')).toBe(true);
+    expect(service.unanswered).toBe(0);
+  });
+
+  test('is answered meanwhile what it stages and settles', async () => {
+    const { rig, service, wire, ask } = await stuck();
+    const [first] = ask(wholeOf(rig.value(10)));
+    await turns(20);
+    const chunked = rig.value(100);
+    const [written] = ask(chunkOf(chunked));
+    await turns(20);
+    const [voted] = ask(endOf(chunked));
+    await turns(20);
+    const [settled] = ask({ $case: 'settle', value: { action: 1, copyIds: [hex(chunked.id)] } });
+    await turns(20);
+    const said = new Map(wire.replies.map(({ requestId, body }) => [requestId, body?.$case]));
+    expect([first, written, voted, settled].map((id) => said.get(id ?? 0))).toEqual([
+      'vote',
+      'written',
+      'vote',
+      'settled',
+    ]);
+    expect(wire.isCut).toBe(false);
+    expect(service.unanswered).toBeGreaterThan(FETCHES / 2);
+  });
+
+  test('that breaks reads nothing more for it', async () => {
+    const { service, end, reads } = await stuck(0);
+    const before = reads.count;
+    expect(before).toBeGreaterThan(0);
+    expect(before * CHUNK_BYTES).toBeLessThan(QUEUED_MAX);
+    end.closed(new KvError('UNAVAILABLE', 'reset'));
+    await turns(50);
+    expect(reads.count).toBe(before);
+    expect(service.unanswered).toBe(0);
+  });
+
+  test('a fetch of more than is ever admitted is refused, and holds nothing up', async () => {
+    const { rig, engine, service } = await serve();
+    const value = await rig.whole(engine, 10);
+    const { wire, ask } = openStuck(rig, service);
+    const ids = ask(fetchOf(value, 2 ** 32 - 1), fetchOf(value, 10));
+    await turns(20);
+    const said = new Map(wire.replies.map(({ requestId, body }) => [requestId, body]));
+    expect(ids.map((id) => said.get(id))).toMatchObject([
+      failureOf('INVALID_ARGUMENT'),
+      { $case: 'chunk' },
+    ]);
   });
 });

@@ -1,9 +1,11 @@
 /**
  * The data stream as served by a volume: hello first, then requests in any number, replies batched by
- * loop turn. A stream that breaks drops the copies that it had begun and not ended.
+ * loop turn. A stream that breaks drops the copies that it had begun and not ended. Fetches are read only
+ * as fast as the peer takes them, so that it is never cut off for what it asked; all else passes them.
  */
 import type { Clock } from '../common/clock.ts';
 import { KvError } from '../common/errors.ts';
+import { MIB } from '../common/units.ts';
 import type { Hello } from '../rpc/generated/common.ts';
 import type { DataReplies, DataReply, DataRequest, DataRequests } from '../rpc/generated/volume.ts';
 import { TurnBatcher } from '../rpc/turn-batcher.ts';
@@ -19,6 +21,11 @@ import {
 
 /** Requests of one stream that may be under way at once; beyond it the peer broke its own window. */
 const UNANSWERED_MAX = 16_384;
+/**
+ * Data of one stream's fetches that may be on the way from the disk. With what the stream holds before it
+ * asks for a pause, this stays far below where it cuts the peer off.
+ */
+const FETCHING_BYTES_MAX = 8 * MIB;
 
 export interface DataServiceParts extends ParticipantParts {
   readonly clock: Clock;
@@ -66,8 +73,14 @@ class DataStream implements StreamEvents<DataRequests> {
   readonly #replies: TurnBatcher<DataReply>;
   readonly #open: OpenCopies = new Set();
   readonly #ended: () => void;
+  /** Fetches that wait for room, oldest first. */
+  #parked: DataRequest[] = [];
+  #fetchingBytes = 0;
   #greeted = false;
   #closed = false;
+  /** The peer does not read as fast as it is sent to. */
+  #isCongested = false;
+  /** Parked ones are among them. */
   #unanswered = 0;
 
   constructor(parts: DataServiceParts, outgoing: Outgoing<DataReplies>, ended: () => void) {
@@ -76,9 +89,7 @@ class DataStream implements StreamEvents<DataRequests> {
     this.#ended = ended;
     this.#replies = new TurnBatcher<DataReply>(
       parts.clock,
-      (replies) => {
-        if (!this.#closed) outgoing.send({ hello: undefined, replies });
-      },
+      (replies) => this.#send({ hello: undefined, replies }),
       { itemsMax: 1024, bytesMax: RPC_LIMITS.messageBytesMax / 2 },
     );
   }
@@ -101,13 +112,21 @@ class DataStream implements StreamEvents<DataRequests> {
     for (const request of message.requests) {
       const { requestId, body } = request;
       if (body?.$case === 'stageWhole') wholes.push({ requestId, value: body.value });
+      else if (body?.$case === 'fetch') this.#takeFetch(request);
       else this.#take(request);
     }
     if (wholes.length > 0) this.#takeWholes(wholes);
   }
 
+  onDrain(): void {
+    this.#isCongested = false;
+    this.#resume();
+  }
+
   onClosed(): void {
     this.#closed = true;
+    this.#unanswered -= this.#parked.length;
+    this.#parked = [];
     this.#ended();
     for (const copy of this.#open) {
       this.#parts.engine.dropIfOpen(copy).catch((error: unknown) => {
@@ -124,7 +143,7 @@ class DataStream implements StreamEvents<DataRequests> {
       return;
     }
     this.#greeted = true;
-    this.#outgoing.send({ hello: this.#parts.hello(), replies: [] });
+    this.#send({ hello: this.#parts.hello(), replies: [] });
   }
 
   #take(request: DataRequest): void {
@@ -135,6 +154,40 @@ class DataStream implements StreamEvents<DataRequests> {
   #takeWholes(requests: readonly WholeRequest[]): void {
     if (!this.#begin(requests.length)) return;
     void answerWholes(this.#parts, requests).then((replies) => this.#answered(replies));
+  }
+
+  /** Reads at once or, in its turn, when there is room: a read holds its memory from before its I/O. */
+  #takeFetch(request: DataRequest): void {
+    if (!this.#begin(1)) return;
+    const bytes = fetchBytesOf(request);
+    if (this.#parked.length === 0 && this.#admits(bytes)) this.#fetch(request, bytes);
+    else this.#parked.push(request);
+  }
+
+  /** One alone is always let in: what is too large is refused by its answer. */
+  #admits(bytes: number): boolean {
+    if (this.#isCongested) return false;
+    return this.#fetchingBytes === 0 || this.#fetchingBytes + bytes <= FETCHING_BYTES_MAX;
+  }
+
+  #fetch(request: DataRequest, bytes: number): void {
+    this.#fetchingBytes += bytes;
+    void answer(this.#parts, this.#open, request).then((reply) => {
+      this.#fetchingBytes -= bytes;
+      this.#answered([reply]);
+      this.#resume();
+    });
+  }
+
+  #resume(): void {
+    while (!this.#closed) {
+      const request = this.#parked[0];
+      if (request === undefined) return;
+      const bytes = fetchBytesOf(request);
+      if (!this.#admits(bytes)) return;
+      this.#parked.shift();
+      this.#fetch(request, bytes);
+    }
   }
 
   #begin(count: number): boolean {
@@ -152,6 +205,11 @@ class DataStream implements StreamEvents<DataRequests> {
     for (const reply of replies) this.#replies.push(reply, bytesOf(reply));
   }
 
+  #send(message: DataReplies): void {
+    if (this.#closed) return;
+    if (!this.#outgoing.send(message)) this.#isCongested = true;
+  }
+
   #refuse(error: KvError): void {
     if (this.#closed) return;
     this.#parts.logger.warn(
@@ -162,6 +220,9 @@ class DataStream implements StreamEvents<DataRequests> {
     this.#outgoing.close(error);
   }
 }
+
+const fetchBytesOf = ({ body }: DataRequest): number =>
+  body?.$case === 'fetch' ? body.value.length : 0;
 
 /** About how many bytes a reply takes: only fetched data counts. */
 const bytesOf = (reply: DataReply): number =>

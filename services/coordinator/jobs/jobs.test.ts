@@ -1,10 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import { utf8 } from '../../common/bytes.ts';
-import { copyOfWrite, diskId, logIndex } from '../../common/ids.ts';
+import { copyOfWrite, type DiskId, diskId, logIndex } from '../../common/ids.ts';
 import { MINUTE_MS, SECOND_MS } from '../../common/units.ts';
 import { preference } from '../../placement/replicas.ts';
 import { shardOf } from '../../placement/shard.ts';
 import { CoordinatorWorld } from '../../testing/coordinator-world.ts';
+import type { VoteResult } from '../volume-port.ts';
 import { AdvanceJob } from './advance.ts';
 import { PeriodicJob } from './periodic-job.ts';
 import { Reaper } from './reaper.ts';
@@ -192,6 +193,16 @@ describe('the reaper', () => {
     expect(world.metadata.counters.garbage).toBe(0);
   });
 
+  test('stops at once while a disk does not answer', async () => {
+    const world = await garbage();
+    for (const volume of world.volumes.all()) volume.mood = 'silent';
+    const reaper = new Reaper(world);
+    reaper.start();
+    await world.clock.advance(SECOND_MS);
+    expect(world.volumes.at(2).calls.at(-1)).toBe('drop');
+    await world.done(reaper.stop());
+  });
+
   test('one that is no leader does nothing', async () => {
     const world = await garbage();
     world.consensus.role = 'follower';
@@ -202,8 +213,11 @@ describe('the reaper', () => {
 });
 
 describe('repair', () => {
-  const start = (world: CoordinatorWorld, replicas = 3): void =>
-    new Repair({ ...worldParts(world), registry: world.volumes }, { replicas }).start();
+  const start = (world: CoordinatorWorld, replicas = 3): Repair => {
+    const repair = new Repair({ ...worldParts(world), registry: world.volumes }, { replicas });
+    repair.start();
+    return repair;
+  };
   const worldParts = (world: CoordinatorWorld) => {
     const { clock, random, logger, consensus, metadata, volumes, metrics } = world;
     return { clock, random, logger, consensus, metadata, volumes, metrics };
@@ -318,6 +332,72 @@ describe('repair', () => {
     expect(disksOf(world)).toEqual([1, 2, 3]);
   });
 
+  const pulls = (world: CoordinatorWorld): number =>
+    world.volumes
+      .all()
+      .flatMap(({ calls }) => calls)
+      .filter((call) => call === 'pull').length;
+
+  test('stops at once while a pull hangs, asks no other source and moves nothing', async () => {
+    const world = await thinWorld(2);
+    const pulled = Promise.withResolvers<VoteResult>();
+    const asked: DiskId[] = [];
+    world.volumes.pull = (_disk, { sourceDisk }) => {
+      asked.push(sourceDisk);
+      return pulled.promise;
+    };
+    world.volumes.at(2).isHeard = true;
+    const repair = start(world);
+    await world.clock.advance(SECOND_MS);
+    expect(asked).toHaveLength(1);
+    await world.done(repair.stop());
+    pulled.resolve({ disk: diskId(2), session: world.volumes.at(2).session });
+    await world.clock.advance(MINUTE_MS);
+    expect(asked).toHaveLength(1);
+    expect(world.consensus.commandsOf('move')).toHaveLength(0);
+  });
+
+  test('stops at once while the outcome of a move is awaited', async () => {
+    const world = await thinWorld(2);
+    world.volumes.at(2).isHeard = true;
+    world.consensus.mode = 'lose';
+    const repair = start(world);
+    await world.clock.advance(SECOND_MS);
+    expect(world.consensus.commandsOf('move')).toHaveLength(1);
+    await world.done(repair.stop());
+  });
+
+  test('stops at once while it looks at the copies that stay', async () => {
+    const world = new CoordinatorWorld({ volumes: 4 });
+    await world.done(world.put('k', value));
+    const repair = start(world, 2);
+    const { blobId, copies } = world.metadata.record(key)!;
+    const [bad] = copies;
+    world.consensus.apply({ kind: 'suspect', key, blobId, ...bad! });
+    for (const volume of world.volumes.all()) volume.mood = 'silent';
+    await world.clock.advance(SECOND_MS);
+    expect(world.volumes.all().flatMap(({ calls }) => calls)).toContain('fetch');
+    await world.done(repair.stop());
+  });
+
+  test('ends its walk when it leads no longer', async () => {
+    const world = new CoordinatorWorld();
+    world.volumes.at(2).isHeard = false;
+    for (let i = 0; i < 20; i += 1) await world.done(world.put(`k${i}`, value));
+    world.volumes.at(2).isHeard = true;
+    world.consensus.mode = 'hold';
+    const repair = start(world);
+    await world.clock.advance(SECOND_MS);
+    const begun = pulls(world);
+    expect(begun).toBeGreaterThan(0);
+    expect(begun).toBeLessThan(20);
+    world.consensus.role = 'follower';
+    world.consensus.release();
+    await world.clock.advance(MINUTE_MS);
+    expect(pulls(world)).toBe(begun);
+    await world.done(repair.stop());
+  });
+
   test('a disk declared gone: its keys are found and repaired elsewhere', async () => {
     const world = new CoordinatorWorld({ volumes: 4 });
     for (let i = 0; i < 20; i += 1) await world.done(world.put(`k${i}`, value));
@@ -333,6 +413,41 @@ describe('repair', () => {
     const before = world.consensus.proposed.length;
     await world.clock.advance(5 * MINUTE_MS);
     expect(world.consensus.proposed).toHaveLength(before);
+  });
+
+  test('the search for keys of a gone disk stops at once while a barrier hangs', async () => {
+    const world = new CoordinatorWorld({ volumes: 4 });
+    await world.done(world.put('k', value));
+    const disk = world.metadata.record(key)!.copies[0]!.disk;
+    world.consensus.apply({ kind: 'set-disk', disk, state: 'gone', zone: null });
+    world.consensus.readBarrier = () => new Promise(() => undefined);
+    const wipe = new Wipe(world);
+    wipe.start();
+    await world.clock.advance(SECOND_MS);
+    expect(world.consensus.commandsOf('suspect')).toHaveLength(1);
+    await world.done(wipe.stop());
+  });
+
+  test('the search for keys of a gone disk ends when it is led no longer, and is made anew', async () => {
+    const world = new CoordinatorWorld({ volumes: 4 });
+    for (let i = 0; i < 20; i += 1) await world.done(world.put(`k${i}`, value));
+    const disk = world.metadata.record(utf8('k0'))!.copies[0]!.disk;
+    const list = world.metadata.list.bind(world.metadata);
+    world.metadata.list = (request) => list({ ...request, limit: 1 });
+    const named = world.metadata.disk(disk)?.refs ?? 0;
+    world.consensus.apply({ kind: 'set-disk', disk, state: 'gone', zone: null });
+    world.consensus.onBarrier = () => {
+      world.consensus.role = 'follower';
+    };
+    new Wipe(world).start();
+    await world.clock.advance(10 * SECOND_MS);
+    const reported = world.consensus.commandsOf('suspect').length;
+    expect(reported).toBeGreaterThan(0);
+    expect(reported).toBeLessThan(named);
+    world.consensus.onBarrier = () => undefined;
+    world.consensus.role = 'leader';
+    await world.clock.advance(2 * SECOND_MS);
+    expect(world.consensus.commandsOf('suspect').length).toBeGreaterThan(reported);
   });
 
   test('without a good copy it waits, and reports nothing more', async () => {

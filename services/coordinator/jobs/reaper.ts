@@ -12,6 +12,7 @@ import type { Logger } from '../../telemetry/logger.ts';
 import type { Metadata } from '../metadata-port.ts';
 import type { JobMetrics } from '../metrics.ts';
 import type { VolumeClient, VolumeDirectory } from '../volume-port.ts';
+import { orAborted } from './or-aborted.ts';
 import { PeriodicJob } from './periodic-job.ts';
 
 export interface ReaperComponents {
@@ -44,7 +45,7 @@ export class Reaper {
       intervalMs: SECOND_MS,
       isDue: () =>
         metadata.isTrusted && metadata.counters.garbage > 0 && consensus.status().role === 'leader',
-      run: () => this.#run(),
+      run: (signal) => this.#run(signal),
     });
   }
 
@@ -65,15 +66,17 @@ export class Reaper {
     return this.#job.stop();
   }
 
-  async #run(): Promise<void> {
+  async #run(signal: AbortSignal): Promise<void> {
     const { directory, metadata } = this.#components;
     const live = directory.live().map(({ disk }) => disk);
     const gone = metadata.disks().filter(({ state }) => state === 'gone');
     await Promise.all([
-      ...live.map((disk) => this.#reap(disk, (copyIds) => this.#drop(disk, copyIds))),
+      ...live.map((disk) =>
+        this.#reap(disk, (copyIds) => orAborted(this.#drop(disk, copyIds), signal), signal),
+      ),
       // Nobody is left to acknowledge: the rows of a gone disk just go.
       ...gone.map(({ disk }) =>
-        this.#reap(disk, (copyIds) => Promise.resolve(copyIds.map(() => true))),
+        this.#reap(disk, (copyIds) => Promise.resolve(copyIds.map(() => true)), signal),
       ),
     ]);
   }
@@ -85,12 +88,13 @@ export class Reaper {
   async #reap(
     disk: DiskId,
     drop: (copyIds: readonly CopyId[]) => Promise<readonly boolean[]>,
+    signal: AbortSignal,
   ): Promise<void> {
     const { clock, consensus, logger, metadata, metrics } = this.#components;
     const proposedMs = this.#proposedMs.get(disk);
     if (proposedMs !== undefined && clock.monotonicMs() - proposedMs < PROPOSAL_MS) return;
     const rows = await metadata.reclaimable(disk, ROWS_MAX);
-    if (rows.length === 0) return;
+    if (rows.length === 0 || signal.aborted) return;
     failpoint('reaper.dropping');
     try {
       const dropped = await drop(rows.map(({ copyId }) => copyId));

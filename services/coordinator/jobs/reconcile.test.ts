@@ -18,21 +18,25 @@ async function filled(world: CoordinatorWorld, count: number): Promise<void> {
   for (let i = 0; i < count; i += 1) await world.done(world.put(`k${i}`, utf8(`value ${i}`)));
 }
 
-/** Disk 2 starts anew after a crash. */
-function restart(world: CoordinatorWorld, change: { clean?: boolean; boots?: number } = {}): void {
-  const known = world.metadata.disk(D2);
+/** Disk 2, or another one, starts anew after a crash. */
+function restart(
+  world: CoordinatorWorld,
+  change: { clean?: boolean; boots?: number; disk?: DiskId } = {},
+): void {
+  const disk = change.disk ?? D2;
+  const known = world.metadata.disk(disk);
   world.consensus.apply({
     kind: 'register',
-    disk: D2,
-    volume: 'volume-2',
+    disk,
+    volume: `volume-${disk}`,
     boots: change.boots ?? (known?.boots ?? 0) + 1,
     nonce: `nonce-after-${world.metadata.appliedIndex}`,
     clean: change.clean ?? false,
     zone: null,
     capacityBytes: 2 ** 40,
   });
-  const session = world.metadata.disk(D2)?.session;
-  if (session !== undefined) world.volumes.at(2).session = session;
+  const session = world.metadata.disk(disk)?.session;
+  if (session !== undefined) world.volumes.at(disk).session = session;
 }
 
 function start(world: CoordinatorWorld): Reconcile {
@@ -175,6 +179,41 @@ describe('reconcile', () => {
     volume.mood = 'well';
     await world.clock.advance(20 * SECOND_MS);
     expect(isReconciled(world)).toBe(true);
+  });
+
+  test('stops at once while a disk does not answer, and asks no other one', async () => {
+    for (const disk of [1, 2, 3]) {
+      restart(world, { disk: diskId(disk) });
+      world.volumes.at(disk).mood = 'silent';
+    }
+    const job = start(world);
+    await world.clock.advance(SECOND_MS);
+    await world.done(job.stop());
+    await world.clock.advance(60 * SECOND_MS);
+    expect(world.volumes.all().map(checks)).toEqual([1, 0, 0]);
+  });
+
+  test('stops at once while what is missing is not seen suspect', async () => {
+    world.volumes.at(2).copies.clear();
+    restart(world);
+    world.consensus.mode = 'lose';
+    const job = start(world);
+    await world.clock.advance(SECOND_MS);
+    const proposals = world.consensus.commandsOf('suspect').length;
+    expect(proposals).toBeGreaterThan(0);
+    await world.done(job.stop());
+    await world.clock.advance(60 * SECOND_MS);
+    expect(world.consensus.commandsOf('suspect')).toHaveLength(proposals);
+  });
+
+  test('goes on to no other disk when it leads no longer', async () => {
+    for (const disk of [1, 2, 3]) restart(world, { disk: diskId(disk) });
+    world.volumes.at(1).mood = 'silent';
+    start(world);
+    await world.clock.advance(SECOND_MS);
+    world.consensus.role = 'follower';
+    await world.clock.advance(60 * SECOND_MS);
+    expect(world.volumes.all().map(checks)).toEqual([1, 0, 0]);
   });
 
   test('the word of another session does not count', async () => {

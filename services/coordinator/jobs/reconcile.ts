@@ -17,6 +17,7 @@ import type { Logger } from '../../telemetry/logger.ts';
 import type { Metadata, ScannedRecord } from '../metadata-port.ts';
 import type { JobMetrics } from '../metrics.ts';
 import type { LiveVolume, VolumeClient, VolumeDirectory } from '../volume-port.ts';
+import { orAborted } from './or-aborted.ts';
 import { PeriodicJob } from './periodic-job.ts';
 
 export interface ReconcileComponents {
@@ -82,16 +83,24 @@ export class Reconcile {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    for (let due = this.#due(); due.length > 0 && !signal.aborted; due = this.#due()) {
-      for (const [disk, walk] of due) await this.#step(disk, walk);
+    for (let due = this.#due(); due.length > 0; due = this.#due()) {
+      for (const [disk, walk] of due) {
+        if (signal.aborted || !this.#isTrustedLeader()) return;
+        await this.#step(disk, walk, signal);
+      }
       await sleep(this.#components.clock, PAUSE_MS, signal);
     }
   }
 
+  #isTrustedLeader(): boolean {
+    const { consensus, metadata } = this.#components;
+    return metadata.isTrusted && consensus.status().role === 'leader';
+  }
+
   /** Disks that are heard in their current session, are not reconciled and may be asked now. */
   #due(): readonly (readonly [DiskId, Walk])[] {
-    const { clock, consensus, directory, metadata } = this.#components;
-    if (!metadata.isTrusted || consensus.status().role !== 'leader') return [];
+    if (!this.#isTrustedLeader()) return [];
+    const { clock, directory, metadata } = this.#components;
     const nowMs = clock.monotonicMs();
     const due: (readonly [DiskId, Walk])[] = [];
     for (const { disk, reconciled, session, state } of metadata.disks()) {
@@ -116,27 +125,29 @@ export class Reconcile {
   }
 
   /** One page, or behind the last one the word that there are no more. */
-  async #step(disk: DiskId, walk: Walk): Promise<void> {
+  async #step(disk: DiskId, walk: Walk, signal: AbortSignal): Promise<void> {
     try {
       if (walk.isAtEnd) this.#propose(disk, walk);
-      else await this.#page(disk, walk);
+      else await this.#page(disk, walk, signal);
     } catch (thrown) {
+      if (signal.aborted) return;
       this.#putOff(walk, RETRY_MS);
       const { session } = walk;
       this.#components.logger.info({ disk, session, error: asError(thrown) }, 'reconcile put off');
     }
   }
 
-  async #page(disk: DiskId, walk: Walk): Promise<void> {
+  async #page(disk: DiskId, walk: Walk, signal: AbortSignal): Promise<void> {
     const { metadata, metrics } = this.#components;
     // The state at the session names all that was voted before it; what came later was voted in it.
     const minIndex = logIndex(walk.session);
     const page = await metadata.records({ after: walk.after, limit: RECORDS_A_PAGE, minIndex });
     const named = page.flatMap((record) => namedOn(disk, record));
     const isAtEnd = page.length < RECORDS_A_PAGE;
-    const missing = await this.#missing(disk, walk.session, { named, isAtEnd });
+    const asked = this.#missing(disk, walk.session, { named, isAtEnd });
+    const missing = await orAborted(asked, signal);
     failpoint('reconcile.checked');
-    await this.#report(missing);
+    await this.#report(missing, signal);
     failpoint('reconcile.reported');
     metrics.copiesChecked.add(named.length);
     metrics.copiesMissing.add(missing.length);
@@ -168,7 +179,7 @@ export class Reconcile {
   }
 
   /** Resolves once each is suspect in the applied state, or not named by its record any more. */
-  async #report(missing: readonly Named[]): Promise<void> {
+  async #report(missing: readonly Named[], signal: AbortSignal): Promise<void> {
     const { clock, consensus } = this.#components;
     const endMs = clock.monotonicMs() + REPORT_MS;
     let proposeAtMs = 0;
@@ -183,7 +194,7 @@ export class Reconcile {
         }
         proposeAtMs = nowMs + PROPOSAL_MS;
       }
-      await sleep(clock, POLL_MS);
+      await sleep(clock, POLL_MS, signal);
       open = open.filter((copy) => this.#isUnreported(copy));
     }
   }

@@ -27,6 +27,7 @@ import type { Decision, Metadata } from '../metadata-port.ts';
 import type { JobMetrics } from '../metrics.ts';
 import type { VolumeClient } from '../volume-port.ts';
 import type { VolumeRegistry } from '../volume-registry.ts';
+import { orAborted } from './or-aborted.ts';
 import { PeriodicJob } from './periodic-job.ts';
 
 export interface RepairComponents {
@@ -68,14 +69,11 @@ export class Repair {
   constructor(components: RepairComponents, options: RepairOptions) {
     this.#components = components;
     this.#options = options;
-    const { consensus, metadata } = components;
+    const { metadata } = components;
     this.#job = new PeriodicJob(components, {
       name: 'repair',
       intervalMs: SECOND_MS,
-      isDue: () =>
-        metadata.isTrusted &&
-        metadata.counters.underReplicated > 0 &&
-        consensus.status().role === 'leader',
+      isDue: () => metadata.counters.underReplicated > 0 && this.#isTrustedLeader(),
       run: (signal) => this.#run(signal),
     });
   }
@@ -90,27 +88,37 @@ export class Repair {
     return this.#job.stop();
   }
 
+  #isTrustedLeader(): boolean {
+    const { consensus, metadata } = this.#components;
+    return metadata.isTrusted && consensus.status().role === 'leader';
+  }
+
+  /** Whoever leads next walks as well: two at the same keys would only copy for nothing. */
+  #goesOn(signal: AbortSignal): boolean {
+    return !signal.aborted && this.#isTrustedLeader();
+  }
+
   /** One walk over all thin keys. */
   async #run(signal: AbortSignal): Promise<void> {
     let after: Uint8Array | null = null;
-    for (;;) {
+    while (this.#goesOn(signal)) {
       const rows: readonly ThinRow[] = await this.#components.metadata.thin(after, ROWS_MAX);
       const work = rows.map((row) =>
         this.#permits.run(async () => {
-          if (!signal.aborted) await this.#repair(row);
+          if (this.#goesOn(signal)) await this.#repair(row, signal);
         }),
       );
       await Promise.all(work);
       after = rows.at(-1)?.key ?? null;
-      if (rows.length < ROWS_MAX || signal.aborted) return;
+      if (rows.length < ROWS_MAX) return;
     }
   }
 
-  async #repair(row: ThinRow): Promise<void> {
+  async #repair(row: ThinRow, signal: AbortSignal): Promise<void> {
     const record = this.#components.metadata.record(row.key);
     if (record?.blobId !== row.blobId) return;
     const step = this.#plan(row, record);
-    const outcome = await this.#carryOut(step, { key: row.key, record });
+    const outcome = await this.#carryOut(step, { key: row.key, record }, signal);
     if (outcome === 'moved' && step.kind === 'copy') {
       this.#components.metrics.copiesRepaired.add();
       this.#components.metrics.bytesRepaired.add(record.size);
@@ -148,12 +156,12 @@ export class Repair {
     return { disk, condition: registry.find(disk) === undefined ? 'away' : 'good' };
   }
 
-  async #carryOut(step: RepairStep, patient: Patient): Promise<Outcome> {
+  async #carryOut(step: RepairStep, patient: Patient, signal: AbortSignal): Promise<Outcome> {
     switch (step.kind) {
       case 'copy':
-        return this.#copy(step, patient);
+        return this.#copy(step, patient, signal);
       case 'release':
-        return this.#release(step.disk, patient);
+        return this.#release(step.disk, patient, signal);
       case 'wait':
       case 'whole':
         return 'nothing';
@@ -163,18 +171,20 @@ export class Repair {
   async #copy(
     step: Extract<RepairStep, { kind: 'copy' }>,
     { key, record }: Patient,
+    signal: AbortSignal,
   ): Promise<Outcome> {
     const { random, volumes } = this.#components;
     const copyOn = (disk: DiskId | null): Copy | undefined =>
       record.copies.find((copy) => copy.disk === disk);
     for (const sourceDisk of step.sources) {
+      if (!this.#goesOn(signal)) return 'failed';
       const source = copyOn(sourceDisk);
       if (source === undefined) continue;
       // Fresh ids for each attempt: what an earlier one began is dropped by its volume.
       const copyId = mintCopyId(random);
       const txnId = this.#mint();
       try {
-        const { session } = await volumes.pull(step.target, {
+        const pulled = volumes.pull(step.target, {
           copyId,
           txnId,
           owner: key,
@@ -183,11 +193,13 @@ export class Repair {
           sourceDisk,
           sourceCopyId: source.copyId,
         });
+        const { session } = await orAborted(pulled, signal);
         failpoint('repair.pulled', key);
         const from = copyOn(step.replaces) ?? null;
         const to = { disk: step.target, session, copyId };
-        return await this.#move({ txnId, key, blobId: record.blobId, from, to });
+        return await this.#move({ txnId, key, blobId: record.blobId, from, to }, signal);
       } catch (error) {
+        if (signal.aborted) return 'failed';
         this.#pullFailed(asError(error), { key, record }, source);
       }
     }
@@ -205,12 +217,18 @@ export class Repair {
   }
 
   /** Gives a copy up only after every other one has shown its first bytes. */
-  async #release(disk: DiskId, { key, record }: Patient): Promise<Outcome> {
+  async #release(disk: DiskId, { key, record }: Patient, signal: AbortSignal): Promise<Outcome> {
     const from = record.copies.find((copy) => copy.disk === disk) ?? null;
     const rest = record.copies.filter((copy) => copy !== from);
-    const areThere = await Promise.all(rest.map((copy) => this.#isThere(copy, record.size)));
-    if (from === null || areThere.includes(false)) return 'failed';
-    return this.#move({ txnId: this.#mint(), key, blobId: record.blobId, from, to: null });
+    const areThere = Promise.all(rest.map((copy) => this.#isThere(copy, record.size)));
+    // Told to stop, it has not seen them.
+    const isSafe = await orAborted(areThere, signal).then(
+      (seen) => !seen.includes(false),
+      () => false,
+    );
+    if (from === null || !isSafe) return 'failed';
+    const { blobId } = record;
+    return this.#move({ txnId: this.#mint(), key, blobId, from, to: null }, signal);
   }
 
   async #isThere(
@@ -230,7 +248,7 @@ export class Repair {
     }
   }
 
-  async #move(move: Omit<Move, 'kind' | 'want'>): Promise<Outcome> {
+  async #move(move: Omit<Move, 'kind' | 'want'>, signal: AbortSignal): Promise<Outcome> {
     const { clock, consensus, metadata } = this.#components;
     const { promise, resolve } = Promise.withResolvers<Decision>();
     const stopAwaiting = metadata.awaitOutcome(move.txnId, resolve);
@@ -238,7 +256,8 @@ export class Repair {
       const command = encodeCommand({ kind: 'move', ...move, want: this.#options.replicas });
       consensus.propose(command, () => undefined);
       const onTimeout = (): Error => new KvError('DEADLINE_EXCEEDED', 'no outcome of a move');
-      const decision = await withDeadline(clock, promise, MOVE_TIMEOUT_MS, onTimeout);
+      const inTime = withDeadline(clock, promise, MOVE_TIMEOUT_MS, onTimeout);
+      const decision = await orAborted(inTime, signal);
       failpoint('repair.moved', move.key);
       return decision.kind === 'applied' ? 'moved' : 'failed';
     } catch {

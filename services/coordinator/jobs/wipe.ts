@@ -10,6 +10,7 @@ import type { Consensus } from '../../consensus/types.ts';
 import { encodeCommand } from '../../metadata/command-codec.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metadata } from '../metadata-port.ts';
+import { orAborted } from './or-aborted.ts';
 import { PeriodicJob } from './periodic-job.ts';
 
 export interface WipeComponents {
@@ -68,7 +69,9 @@ export class Wipe {
     const { clock, consensus, metadata } = this.#components;
     const gone = this.#due();
     let after: Uint8Array | null = null;
-    for (let more = true; more && !signal.aborted; ) {
+    for (let more = true; more; ) {
+      // Whoever leads next walks from the beginning.
+      if (signal.aborted || !this.#isTrustedLeader()) return;
       const page = await metadata.list({
         prefix: NONE,
         start: NONE,
@@ -78,11 +81,10 @@ export class Wipe {
       });
       for (const { key } of page.entries) this.#report(key, gone);
       // A page's reports are applied before the next page: the log is not flooded.
-      await consensus.readBarrier(BARRIER_MS);
+      await orAborted(consensus.readBarrier(BARRIER_MS), signal);
       after = page.entries.at(-1)?.key ?? null;
       more = page.more && after !== null;
     }
-    if (signal.aborted) return;
     for (const disk of gone) this.#walkedMs.set(disk, clock.monotonicMs());
   }
 
