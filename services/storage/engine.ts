@@ -9,6 +9,7 @@ import { failpoint } from '../common/failpoint.ts';
 import type { CopyId } from '../common/ids.ts';
 import type { DiskLock } from '../disk/disk.ts';
 import { ASIDE_SUFFIX } from '../disk/publish.ts';
+import { roomBeside } from './compaction/room.ts';
 import { DROPPED, STAGED } from './copy-state.ts';
 import { DamageLog } from './damage.ts';
 import { STATES } from './index/entry.ts';
@@ -254,7 +255,10 @@ class SegmentEngine implements StorageEngine {
     await staging.dropIdle();
     if (this.#compacting !== null) return false;
     const stop = this.#stopping.signal;
-    const step = underEither(signal ?? stop, stop, (either) => compaction.step(either));
+    const placed = (): Promise<void> => journal.placed();
+    const step = underEither(signal ?? stop, stop, (either) =>
+      compaction.step({ placed, signal: either }),
+    );
     this.#compacting = step.catch((error: unknown) => {
       journal.fail(error);
       throw journal.failure ?? asError(error);
@@ -312,7 +316,7 @@ class SegmentEngine implements StorageEngine {
   #snapshotIfDue(): void {
     const { catalog, compaction, journal } = this.#parts;
     const records = journal.placedRecords;
-    const due = Math.max(this.#snapshotRecordsMin, catalog.copyCount / 4);
+    const due = Math.max(this.#snapshotRecordsMin, catalog.copyEntries / 4);
     if (records - this.#snapshotRecords < due || compaction.running) return;
     if (this.#snapshotting !== null || this.#stopping.signal.aborted) return;
     this.#snapshotRecords = records;
@@ -321,11 +325,18 @@ class SegmentEngine implements StorageEngine {
     });
   }
 
-  /** A snapshot only saves time: where it cannot be written the next open reads the segments. */
+  /**
+   * A snapshot only saves time: where it cannot be written the next open reads the segments. One between
+   * must not take the last of the disk from the journal; at the end that needs no more.
+   */
   async #writeSnapshot(clean: boolean): Promise<void> {
     const { disk, paths, catalog, logger } = this.#parts;
+    const bytes = catalog.indexBytes;
+    const frozen = freezeCatalog(catalog, clean);
     try {
-      await writeSnapshot(disk, paths.snapshot, freezeCatalog(catalog, clean));
+      const hasRoom = clean || (await roomBeside(disk, paths.snapshot)) >= bytes;
+      if (hasRoom) await writeSnapshot(disk, paths.snapshot, frozen);
+      else logger.warn({ bytes }, 'no room for an index snapshot');
     } catch (error) {
       logger.warn({ error: asError(error) }, 'index snapshot could not be written');
       await disk.remove(paths.snapshot + ASIDE_SUFFIX).catch(() => undefined);

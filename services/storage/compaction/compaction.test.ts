@@ -16,9 +16,18 @@ const shape = (segment: number, liveShare: number, bytes = 10_000): SegmentShape
   liveBytes: bytes * liveShare,
   keptBytes: 0,
 });
-const limits = { segmentBytes: 10_000, damaged: new Set<number>() };
+const limits = { segmentBytes: 10_000, damaged: new Set<number>(), roomBytes: 1_000_000 };
 
 describe('the plan', () => {
+  test('takes what the disk has room for, and merges nothing with itself', () => {
+    const shapes = [shape(1, 0.2), shape(2, 0.5), shape(3, 0.1), shape(4, 0)];
+    expect(planCompaction(shapes, { ...limits, roomBytes: 1_500 })).toEqual([3, 4]);
+    expect(planCompaction(shapes, { ...limits, roomBytes: -1 })).toEqual([4]);
+    const small = Array.from({ length: 8 }, (_, i) => shape(i + 1, 1, 200));
+    expect(planCompaction(small, { ...limits, roomBytes: 300 })).toEqual([]);
+    expect(planCompaction(small, { ...limits, roomBytes: 400 })).toEqual([1, 2]);
+  });
+
   test('takes the deadest segments whose live bytes fit one', () => {
     const shapes = [shape(1, 0.9), shape(2, 0.5), shape(3, 0.1), shape(4, 0.3), shape(5, 0.6)];
     expect(planCompaction(shapes, limits)).toEqual([2, 3, 4]);
@@ -305,7 +314,7 @@ test('a crash before the old files are gone ends with them gone', async () => {
 test('S11: a drop record outlives what it drops, and then goes too', async () => {
   const rig = new StorageRig({ segmentBytes: 4096 });
   let engine = await rig.open();
-  const first = await rig.whole(engine, 900);
+  const first = await rig.whole(engine, 500);
   const beside: Value[] = [];
   for (let i = 0; i < 3; i += 1) beside.push(await rig.whole(engine, 900));
   const fill = await rig.whole(engine, 3000);

@@ -1,7 +1,8 @@
 /**
  * The segment that compaction writes: aside, record by record, with places of its own. It is complete
- * and synced before it gets its name.
+ * and synced before it gets its name. Where nothing lives nothing is written, and no room is needed.
  */
+import { failpoint } from '../../common/failpoint.ts';
 import type { Disk, DiskFile } from '../../disk/disk.ts';
 import { ASIDE_SUFFIX, publishPrepared } from '../../disk/publish.ts';
 import { SCAN_WINDOW_BYTES } from '../limits.ts';
@@ -21,6 +22,7 @@ export class CompactionOutput {
   #written = SEGMENT_HEADER_BYTES;
   #waiting: Draft[] = [];
   #waitingBytes = 0;
+  #publishing = false;
 
   constructor(disk: Disk, options: { readonly path: string; readonly header: SegmentHeader }) {
     this.#disk = disk;
@@ -32,10 +34,19 @@ export class CompactionOutput {
     return this.#written + this.#waitingBytes;
   }
 
-  async open(): Promise<void> {
+  /** It may have its name by now: there is no way back. */
+  get isPublishing(): boolean {
+    return this.#publishing;
+  }
+
+  /** Begins the file, where the first write has not. */
+  async open(): Promise<DiskFile> {
+    if (this.#file !== null) return this.#file;
     await this.#disk.remove(this.#path + ASIDE_SUFFIX);
     this.#file = await this.#disk.open(this.#path + ASIDE_SUFFIX, 'create');
     await this.#file.write(0, [encodeSegmentHeader(this.header)]);
+    failpoint('compaction.begun');
+    return this.#file;
   }
 
   /** Adds a record; answers the offset that it will have. */
@@ -58,7 +69,8 @@ export class CompactionOutput {
     const { parts, bytes } = encodeBatch(this.#waiting, place);
     this.#waiting = [];
     this.#waitingBytes = 0;
-    await this.#file?.write(this.#written, parts);
+    const file = await this.open();
+    await file.write(this.#written, parts);
     this.#written += bytes;
   }
 
@@ -72,11 +84,13 @@ export class CompactionOutput {
   }
 
   publish(): Promise<void> {
+    this.#publishing = true;
     return publishPrepared(this.#disk, this.#path + ASIDE_SUFFIX, this.#path);
   }
 
   async discard(): Promise<void> {
     await this.#file?.close();
+    this.#file = null;
     await this.#disk.remove(this.#path + ASIDE_SUFFIX);
   }
 }

@@ -19,6 +19,8 @@ export interface PlanLimits {
   readonly segmentBytes: number;
   /** Segments with bad records that somebody still needs. */
   readonly damaged: ReadonlySet<number>;
+  /** What the disk has room for. */
+  readonly roomBytes: number;
 }
 
 /** Small enough, and enough of them, to be worth merging although nothing in them is dead. */
@@ -40,21 +42,25 @@ export function planCompaction(
   const open = shapes.filter(({ sealed, segment }) => sealed && !limits.damaged.has(segment));
   const small = open.filter(({ bytes }) => bytes < limits.segmentBytes * SMALL_SHARE);
   const merge = small.length >= SMALL_COUNT_MIN;
-  const worth = open.filter(
-    (shape) =>
-      deadRatio(shape) >= DEAD_RATIO_MIN || isEmpty(shape) || (merge && small.includes(shape)),
-  );
+  const worth = open.filter((shape) => isDead(shape) || (merge && small.includes(shape)));
   worth.sort((a, b) => deadRatio(b) - deadRatio(a) || a.segment - b.segment);
   const victims: number[] = [];
   let bytes = 0;
   for (const shape of worth) {
     const needed = shape.liveBytes + shape.keptBytes;
+    if (bytes + needed > Math.max(0, limits.roomBytes)) continue;
     if (victims.length > 0 && bytes + needed > limits.segmentBytes) break;
     if (victims.length === VICTIMS_MAX) break;
     victims.push(shape.segment);
     bytes += needed;
   }
+  /* A small one by itself would only become another small one. */
+  const [only] = worth.filter(({ segment }) => segment === victims[0]);
+  if (victims.length === 1 && only !== undefined && !isDead(only)) return [];
   return victims.sort((a, b) => a - b);
 }
+
+const isDead = (shape: SegmentShape): boolean =>
+  deadRatio(shape) >= DEAD_RATIO_MIN || isEmpty(shape);
 
 const isEmpty = (shape: SegmentShape): boolean => shape.liveBytes + shape.keptBytes === 0;

@@ -3,11 +3,11 @@
  * then do the old files go. Order: write, sync, rename, sync folder, switch the index, remove. The new
  * segment names those that it replaces, so a restart after the rename first removes them: at every step
  * the volume is the old one or the new one. A bad record stops the move: nothing is ever dropped
- * because it could not be read.
+ * because it could not be read. On a full disk only what needs no new segment goes.
  */
 import { copyOf } from '../../common/bytes.ts';
 import { type Clock, nextTurn, sleep } from '../../common/clock.ts';
-import { asError } from '../../common/errors.ts';
+import { asError, KvError } from '../../common/errors.ts';
 import { failpoint } from '../../common/failpoint.ts';
 import type { Random } from '../../common/random.ts';
 import { SECOND_MS } from '../../common/units.ts';
@@ -16,6 +16,7 @@ import type { Logger } from '../../telemetry/logger.ts';
 import { COMMITTED } from '../copy-state.ts';
 import type { DamageLog } from '../damage.ts';
 import type { Catalog } from '../index/catalog.ts';
+import type { SegmentInfo } from '../index/segments.ts';
 import { COPY_BYTES_MAX, MOVES_A_TURN } from '../limits.ts';
 import type { StorageMetrics } from '../metrics.ts';
 import {
@@ -29,8 +30,10 @@ import {
 import type { SegmentFiles } from '../segment/files.ts';
 import { SEGMENT_HEADER_BYTES } from '../segment/header.ts';
 import { type Scanned, scanSegment } from '../segment/scan.ts';
+import { DeadDrops, forgetDropsIn, type Survey } from './dead-drops.ts';
 import { CompactionOutput } from './output.ts';
 import { planCompaction } from './plan.ts';
+import { roomBeside } from './room.ts';
 
 /** The longest wait at one rate. */
 const SLICE_MS = SECOND_MS;
@@ -63,22 +66,37 @@ interface Run {
   readonly victims: ReadonlySet<number>;
   readonly output: CompactionOutput;
   readonly moves: Move[];
-  readonly deadDrops: Head[];
+  /** Some drops are needed no more once the victims are gone. */
+  hasDeadDrops: boolean;
   keptBytes: number;
   damaged: boolean;
 }
 
+/** What the rest of the engine has to do with one step. */
+export interface StepOptions {
+  /** Resolves once the catalog knows of each drop whose segments are named by now. */
+  readonly placed: () => Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
 export class Compaction {
   readonly #parts: CompactionComponents;
+  readonly #deadDrops: DeadDrops;
   readonly #options: CompactionOptions;
   /** Segments with bad bytes, which are left as they are. */
   readonly #damaged = new Set<number>();
   #bytesPerSecond: number;
   #touching: readonly number[] = [];
-  #running = false;
+  #stepping = false;
 
   constructor(components: CompactionComponents, options: CompactionOptions) {
     this.#parts = components;
+    const { catalog, clock } = components;
+    this.#deadDrops = new DeadDrops({
+      catalog,
+      clock,
+      survey: (info, signal) => this.#survey(info, signal),
+    });
     this.#options = options;
     this.#bytesPerSecond = options.bytesPerSecond;
   }
@@ -88,51 +106,79 @@ export class Compaction {
     this.#bytesPerSecond = bytesPerSecond;
   }
 
-  /** Old and new segments of the running compaction: a drop's records may be in any of them. */
+  /** The segments that are being replaced and, last, the new one; empty while nothing is. */
   get touching(): readonly number[] {
     return this.#touching;
   }
 
   /** Old files still exist beside the segment that replaces them. */
   get running(): boolean {
-    return this.#running;
+    return this.#touching.length > 0;
   }
 
   /** One step; false where nothing was worth doing or nothing could be done. */
-  async step(signal?: AbortSignal): Promise<boolean> {
-    if (this.#running) return false;
-    const { catalog } = this.#parts;
-    const victims = planCompaction(catalog.segments.all(), {
-      segmentBytes: this.#options.segmentBytes,
-      damaged: this.#allDamaged(),
-    });
-    if (victims.length === 0) return false;
-    this.#running = true;
+  async step(options: StepOptions): Promise<boolean> {
+    if (this.#stepping) return false;
+    this.#stepping = true;
     try {
-      return await this.#replace(victims, signal);
+      const victims = await this.#choose(options.signal);
+      return victims.length > 0 && (await this.#replace(victims, options));
     } finally {
-      this.#running = false;
+      this.#stepping = false;
       this.#touching = [];
     }
   }
 
-  async #replace(victims: readonly number[], signal?: AbortSignal): Promise<boolean> {
-    const { disk, files, catalog, random, logger } = this.#parts;
+  async #choose(signal?: AbortSignal): Promise<readonly number[]> {
+    const { disk, files, catalog } = this.#parts;
+    const { segmentBytes } = this.#options;
+    const roomBytes = await roomBeside(disk, files.sealedPath(0));
+    const damaged = this.#allDamaged();
+    const limits = { segmentBytes, damaged, roomBytes };
+    const victims = planCompaction(catalog.segments.all(), limits);
+    if (victims.length > 0) return victims;
+    const segment = await this.#deadDrops.next(limits, signal);
+    return segment === null ? [] : [segment];
+  }
+
+  async #replace(victims: readonly number[], options: StepOptions): Promise<boolean> {
+    const run = this.#begin(victims);
+    const { output } = run;
+    try {
+      await options.placed();
+      return await this.#finish(run, options.signal);
+    } catch (error) {
+      if (!isNoSpace(error) || output.isPublishing) throw error;
+      await output.discard();
+      this.#parts.logger.warn({ victims }, 'no room for a compacted segment');
+      return this.#removeDead(victims, options.signal);
+    }
+  }
+
+  /** From now on drops name the new segment too, where they drop what may be moved to it. */
+  #begin(victims: readonly number[]): Run {
+    const { disk, files, catalog, random } = this.#parts;
     const segment = catalog.segments.next();
     const header = { segment, salt: random.below(2 ** 32), replaces: victims };
     const output = new CompactionOutput(disk, { path: files.sealedPath(segment), header });
     this.#touching = [...victims, segment];
-    const run: Run = {
+    return {
       victims: new Set(victims),
       output,
       moves: [],
-      deadDrops: [],
+      hasDeadDrops: false,
       keptBytes: 0,
       damaged: false,
     };
-    await output.open();
-    failpoint('compaction.begun');
-    for (const victim of victims) {
+  }
+
+  async #finish(run: Run, signal?: AbortSignal): Promise<boolean> {
+    const { segments } = this.#parts.catalog;
+    const { output } = run;
+    if ([...run.victims].some((victim) => segments.get(victim)?.liveRecords !== 0)) {
+      await output.open();
+    }
+    for (const victim of run.victims) {
       if (run.damaged || signal?.aborted === true) break;
       await this.#copyLive(victim, run, signal);
     }
@@ -142,58 +188,108 @@ export class Compaction {
     }
     failpoint('compaction.copied');
     await this.#publish(run);
-    logger.info({ segment, replaced: victims.length, moved: run.moves.length }, 'compacted');
+    const { segment } = output.header;
+    const numbers = { segment, replaced: run.victims.size, moved: run.moves.length };
+    this.#parts.logger.info(numbers, 'compacted');
     return true;
   }
 
-  async #copyLive(victim: number, run: Run, signal?: AbortSignal): Promise<void> {
-    const { files, catalog } = this.#parts;
-    const info = catalog.segments.get(victim);
-    if (info === undefined) return;
-    let found = 0;
-    let badBytes = false;
-    await scanSegment(
-      {
-        segment: victim,
-        salt: info.salt,
-        start: SEGMENT_HEADER_BYTES,
-        end: info.bytes,
-        read: (offset, length) =>
-          files.read(victim, offset, length).catch((error: unknown) => {
-            this.#giveUp(victim, run, asError(error).message);
-            return NO_BYTES;
-          }),
-        pace: (bytes) => this.#pace(bytes, signal),
-      },
-      (scanned) => {
-        badBytes ||= scanned.kind === 'bad-bytes';
-        if (this.#visit(scanned, run)) found += 1;
-        return run.output.isLarge ? run.output.flush() : undefined;
-      },
-    );
-    /* Records dropped meanwhile only make the count smaller: fewer found than live is damage. */
-    if (badBytes && found < info.liveRecords) this.#giveUp(victim, run, 'records are missing');
+  /** Without room for an output: whatever needs none goes, one by one. */
+  async #removeDead(victims: readonly number[], signal?: AbortSignal): Promise<boolean> {
+    const { catalog, files } = this.#parts;
+    let removed = false;
+    for (const victim of victims) {
+      const info = catalog.segments.get(victim);
+      if (info === undefined) continue;
+      const { isSound, neededBytes } = await this.#survey(info, signal);
+      if (signal?.aborted === true) return removed;
+      if (!isSound || neededBytes > 0) continue;
+      await forgetDropsIn(this.#parts, new Set([victim]));
+      catalog.segments.remove(victim);
+      await files.remove([victim]);
+      removed = true;
+    }
+    return removed;
   }
 
-  /** True where the record counts as one that the index needs. */
-  #visit(scanned: Scanned, run: Run): boolean {
+  async #survey(info: SegmentInfo, signal?: AbortSignal): Promise<Survey> {
+    const { catalog } = this.#parts;
+    const alone = new Set([info.segment]);
+    let neededBytes = 0;
+    let isSound = true;
+    const visit = (scanned: Scanned): void => {
+      isSound &&= scanned.kind === 'record';
+      if (scanned.kind === 'bad-bytes' || !catalog.isLive(scanned.head)) return;
+      const { head } = scanned;
+      if (!this.#isDeadDrop(head, alone)) neededBytes += head.recordBytes;
+    };
+    const onRefused = (): void => {
+      isSound = false;
+    };
+    await this.#scan(info, { visit, onRefused, ...(signal && { signal }) });
+    return { isSound, neededBytes };
+  }
+
+  async #copyLive(victim: number, run: Run, signal?: AbortSignal): Promise<void> {
+    const info = this.#parts.catalog.segments.get(victim);
+    if (info === undefined) return;
+    let isRefused = false;
+    const onRefused = (why: string): void => {
+      isRefused = true;
+      this.#giveUp(victim, run, why);
+    };
+    const visit = (scanned: Scanned): Promise<void> | undefined => {
+      /* What is not given to read looks bad and may be sound. */
+      if (scanned.kind === 'bad-bytes' && !isRefused) this.#meetBadBytes(victim, scanned, run);
+      if (scanned.kind !== 'bad-bytes') this.#visit(scanned, run);
+      return run.output.isLarge ? run.output.flush() : undefined;
+    };
+    await this.#scan(info, { visit, onRefused, ...(signal && { signal }) });
+  }
+
+  #scan(
+    { segment, salt, bytes: end }: SegmentInfo,
+    calls: {
+      readonly visit: (scanned: Scanned) => Promise<void> | undefined | void;
+      readonly onRefused: (why: string) => void;
+      readonly signal?: AbortSignal;
+    },
+  ): Promise<void> {
+    const { files } = this.#parts;
+    const read = (offset: number, length: number): Promise<Uint8Array> =>
+      files.read(segment, offset, length).catch((error: unknown) => {
+        calls.onRefused(asError(error).message);
+        return NO_BYTES;
+      });
+    const pace = (bytes: number): Promise<void> => this.#pace(bytes, calls.signal);
+    const source = { segment, salt, start: SEGMENT_HEADER_BYTES, end, read, pace };
+    return scanSegment(source, calls.visit);
+  }
+
+  /** Whoever has a record there is damaged and keeps the segment; where nobody has they go with it. */
+  #meetBadBytes(segment: number, bytes: { offset: number; end: number }, run: Run): void {
     const { catalog, damage } = this.#parts;
-    if (scanned.kind === 'bad-bytes') return false;
+    const { offset, end } = bytes;
+    const ids = catalog.copiesWithin(segment, offset, end);
+    if (ids.length === 0) return;
+    damage.corrupt({ segment, offset, why: 'no record verifies here, met by compaction' });
+    for (const id of ids) catalog.markUnsound(id);
+    this.#giveUp(segment, run, 'no record verifies');
+  }
+
+  #visit(scanned: Exclude<Scanned, { kind: 'bad-bytes' }>, run: Run): void {
+    const { catalog, damage } = this.#parts;
     const { head } = scanned;
-    if (!catalog.isLive(head)) return false;
+    if (!catalog.isLive(head)) return;
     if (scanned.kind === 'bad-data') {
       const { segment, offset, copyId } = head;
       damage.corrupt({ segment, offset, why: 'wrong checksum, met by compaction' });
       catalog.markUnsound(copyId);
       this.#giveUp(segment, run, 'wrong checksum');
-      return true;
+      return;
     }
-    if (head.kind === KIND.drop && this.#isObsolete(head, run.victims)) {
-      run.deadDrops.push(withoutBuffer(head));
-      return true;
-    }
-    this.#move(head, scanned.data, run);
-    return head.kind !== KIND.commit;
+    if (this.#isDeadDrop(head, run.victims)) run.hasDeadDrops = true;
+    else this.#move(head, scanned.data, run);
   }
 
   #move(scanned: Head, data: Buffer, run: Run): void {
@@ -216,8 +312,9 @@ export class Compaction {
     else run.moves.push({ head, offset, settled });
   }
 
-  /** No file that could hold the dropped copy is left once the victims are gone. */
-  #isObsolete(head: Head, victims: ReadonlySet<number>): boolean {
+  /** A drop, and no file that could hold the dropped copy is left once the victims are gone. */
+  #isDeadDrop(head: Head, victims: ReadonlySet<number>): boolean {
+    if (head.kind !== KIND.drop) return false;
     const { lowest, highest } = decodeDropRange(head.meta);
     return !this.#parts.catalog.segments.hasWithin(lowest, highest, victims);
   }
@@ -225,8 +322,9 @@ export class Compaction {
   async #publish(run: Run): Promise<void> {
     const { files, catalog } = this.#parts;
     const victims = [...run.victims];
-    /* A single file can go at once; several go safely only behind one that names them. */
-    const empty = run.moves.length === 0 && run.keptBytes === 0 && victims.length === 1;
+    /* Without drops files can go one by one; with some, several go safely only behind one that names them. */
+    const isAnyOrder = victims.length === 1 || !run.hasDeadDrops;
+    const empty = run.moves.length === 0 && run.keptBytes === 0 && isAnyOrder;
     if (empty) {
       await run.output.discard();
     } else {
@@ -239,7 +337,7 @@ export class Compaction {
     await inTurns(this.#parts.clock, run.moves, ({ head, offset, settled }) => {
       catalog.move(head, { segment: run.output.header.segment, offset, settled });
     });
-    await inTurns(this.#parts.clock, run.deadDrops, (drop) => catalog.forgetDrop(drop));
+    if (run.hasDeadDrops) await forgetDropsIn(this.#parts, run.victims);
     for (const victim of victims) catalog.segments.remove(victim);
     failpoint('compaction.switched');
     await files.remove(victims);
@@ -264,8 +362,7 @@ export class Compaction {
     const { catalog } = this.#parts;
     const all = new Set(this.#damaged);
     for (const id of catalog.unsound) {
-      const range = catalog.rangeOf(id);
-      if (range !== null) all.add(range.lowest).add(range.highest);
+      for (const segment of catalog.segmentsOf(id)) all.add(segment);
     }
     return all;
   }
@@ -305,3 +402,6 @@ async function inTurns<T>(
 
 /** The head without its hold on the window that it was read from. */
 const withoutBuffer = (head: Head): Head => ({ ...head, meta: copyOf(head.meta) });
+
+const isNoSpace = (error: unknown): boolean =>
+  error instanceof KvError && error.code === 'NO_SPACE';

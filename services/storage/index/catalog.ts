@@ -5,7 +5,7 @@
  */
 import type { CopyId } from '../../common/ids.ts';
 import { COMMITTED, DROPPED, joined, UNKNOWN } from '../copy-state.ts';
-import { type DropRange, decodeChunkMeta, type Head, KIND } from '../record.ts';
+import { decodeChunkMeta, type Head, KIND } from '../record.ts';
 import type { Chunk } from './entry.ts';
 import {
   type Copy,
@@ -35,6 +35,9 @@ export type PlacedRecord = Pick<
   Head,
   'kind' | 'flags' | 'copyId' | 'segment' | 'offset' | 'meta' | 'dataBytes' | 'recordBytes'
 >;
+
+/** Where the drop record of a copy stands. */
+export type DropPlace = Pick<PlacedRecord, 'copyId' | 'segment' | 'offset'>;
 
 export class Catalog {
   readonly segments: SegmentTable;
@@ -72,6 +75,11 @@ export class Catalog {
 
   get indexBytes(): number {
     return this.#copies.bytes + this.#chunks.bytes;
+  }
+
+  /** Entries for copies, those of dropped ones among them. */
+  get copyEntries(): number {
+    return this.#copies.used;
   }
 
   get tables(): { readonly copies: Table; readonly chunks: Table } {
@@ -197,7 +205,7 @@ export class Catalog {
   }
 
   /** Forgets a drop whose copy can no longer be met in any file. */
-  forgetDrop(record: PlacedRecord): void {
+  forgetDrop(record: DropPlace): void {
     const key = keyOf(record.copyId);
     const copy = this.#copyAt(key);
     if (copy?.state !== DROPPED || copy.offset !== record.offset) return;
@@ -215,7 +223,7 @@ export class Catalog {
     this.#copies.set(key, packCopy({ ...copy, unsound: true }));
   }
 
-  /** Copies of which a record begins within these bytes of a segment. */
+  /** Copies, open and dropped ones too, of which a record begins within these bytes of a segment. */
   copiesWithin(segment: number, offset: number, end: number): readonly CopyId[] {
     const isWithin = (place: Pick<Chunk, 'segment' | 'offset'> | undefined): boolean =>
       place?.segment === segment && place.offset >= offset && place.offset < end;
@@ -226,23 +234,27 @@ export class Catalog {
       for (let no = 0; no < chunkCount && !isHit; no += 1) isHit = isWithin(this.#chunkAt(key, no));
       if (isHit) found.push(idOf(key));
     }
+    for (const [id, { chunkCount }] of this.#open) {
+      const key = keyOf(id);
+      let isHit = false;
+      for (let no = 0; no < chunkCount && !isHit; no += 1) isHit = isWithin(this.#chunkAt(key, no));
+      if (isHit) found.push(id);
+    }
     return found;
   }
 
-  /** The segments between which the records of a copy lie, or null where there are none. */
-  rangeOf(id: CopyId): DropRange | null {
+  /** The segments that hold records of a copy; commits do not count, they bring nothing back. */
+  segmentsOf(id: CopyId): ReadonlySet<number> {
     const key = keyOf(id);
     const copy = this.#copyAt(key);
-    const open = this.#open.get(id);
-    const segments = open === undefined ? [] : [open.lowest, open.highest];
-    if (copy !== undefined) segments.push(copy.segment);
-    let range: DropRange | null = null;
-    for (const segment of segments) range = widened(range, segment);
-    for (let no = 0; no < (copy?.chunkCount ?? 0); no += 1) {
+    const segments = new Set<number>();
+    if (copy !== undefined) segments.add(copy.segment);
+    const chunkCount = copy?.chunkCount ?? this.#open.get(id)?.chunkCount ?? 0;
+    for (let no = 0; no < chunkCount; no += 1) {
       const chunk = this.#chunkAt(key, no);
-      if (chunk !== undefined) range = widened(range, chunk.segment);
+      if (chunk !== undefined) segments.add(chunk.segment);
     }
-    return range;
+    return segments;
   }
 
   /** Forgets all that points into files that are gone; a snapshot older than a compaction does. */
@@ -396,8 +408,3 @@ export class Catalog {
     return true;
   }
 }
-
-const widened = (range: DropRange | null, segment: number): DropRange => ({
-  lowest: Math.min(range?.lowest ?? segment, segment),
-  highest: Math.max(range?.highest ?? segment, segment),
-});

@@ -65,6 +65,26 @@ describe('a table', () => {
     expect(table.bytes / table.used).toBeLessThan(60);
   });
 
+  test('gives memory back when most of its entries have gone, and frozen words stay', () => {
+    const table = new Table();
+    const random = seededRandom(8);
+    const ids = Array.from({ length: 60_000 }, () => mintCopyId(random));
+    for (const id of ids) table.set(keyOf(id), slot(1));
+    const before = table.bytes;
+    const frozen = table.freeze();
+    const wordsOf = () => frozen.words.reduce((sum, words) => sum + words.join().length, 0);
+    const text = wordsOf();
+    const kept = ids.splice(0, 6_000);
+    for (const id of ids) table.delete(keyOf(id));
+    expect(table.bytes).toBeLessThan(before / 5);
+    expect(wordsOf()).toBe(text);
+    for (const id of kept) expect(table.get(keyOf(id))).toEqual(slot(1));
+    for (const id of kept) table.delete(keyOf(id));
+    expect([table.bytes, table.used]).toEqual([0, 0]);
+    table.set(keyOf(ids[0]!), slot(2));
+    expect(table.get(keyOf(ids[0]!))).toEqual(slot(2));
+  });
+
   test('denies what is not there', () => {
     const table = new Table();
     const random = seededRandom(6);

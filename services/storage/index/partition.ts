@@ -1,8 +1,8 @@
 /**
  * One partition of the index: slots of eight words (key 4, segment, offset, size, extra) with linear
  * probing, followed by their bloom filter, all in one typed array off the JavaScript heap. It grows
- * by a fifth when 85 % are taken, so a blob costs 39 to 46 bytes here. Deleting shifts back
- * what probed over the hole: there are no tombstones.
+ * by a fifth when 85 % are taken, so a blob costs 39 to 46 bytes here, and shrinks when few are. Deleting
+ * shifts back what probed over the hole: there are no tombstones.
  */
 import { bloomAdd, bloomMayHave, bloomWords, scale } from '../../common/bloom.ts';
 import type { Key, Slot } from './key.ts';
@@ -12,6 +12,9 @@ export const SLOT_WORDS = 8;
 const FIRST_SLOTS = 6;
 const FULL = 0.85;
 const GROWTH = 1.2;
+/** Fewer taken than this: it shrinks to what would be taken to 70 %, well away from growing again. */
+const SPARSE = 0.4;
+const SHRUNK = 0.7;
 
 const NO_WORDS = new Int32Array(0);
 
@@ -92,6 +95,7 @@ export class Partition {
       }
     }
     this.#words.fill(0, hole, hole + SLOT_WORDS);
+    if (this.#used < this.#slots * SPARSE) this.#shrink();
   }
 
   /** Word positions of all entries; the partition must not change meanwhile. */
@@ -145,16 +149,22 @@ export class Partition {
   }
 
   #grow(): void {
-    const larger = Math.max(FIRST_SLOTS, Math.ceil(this.#slots * GROWTH) + 2);
-    const grown = new Partition({
-      words: new Int32Array(partitionWords(larger)),
-      slots: larger,
-      used: 0,
-    });
-    for (const at of this.positions()) grown.set(this.keyAt(at), this.slotAt(at));
-    this.#slots = larger;
-    this.#words = grown.#words;
-    this.#filter = grown.#filter;
+    this.#rebuild(Math.max(FIRST_SLOTS, Math.ceil(this.#slots * GROWTH) + 2));
+  }
+
+  #shrink(): void {
+    const fewer = Math.max(FIRST_SLOTS, Math.ceil(this.#used / SHRUNK) + 2);
+    if (this.#used === 0) this.#rebuild(0);
+    else if (fewer < this.#slots) this.#rebuild(fewer);
+  }
+
+  #rebuild(slots: number): void {
+    const words = slots === 0 ? NO_WORDS : new Int32Array(partitionWords(slots));
+    const rebuilt = new Partition({ words, slots, used: 0 });
+    for (const at of this.positions()) rebuilt.set(this.keyAt(at), this.slotAt(at));
+    this.#slots = slots;
+    this.#words = rebuilt.#words;
+    this.#filter = rebuilt.#filter;
     this.#shared = false;
   }
 

@@ -19,6 +19,12 @@ export class SegmentTable {
   /** Files whose head cannot be read: kept, and any record may be in them. */
   readonly #unreadable = new Set<number>();
   #highest = 0;
+  #changes = 0;
+
+  /** Files that came or went so far. */
+  get changes(): number {
+    return this.#changes;
+  }
 
   add(segment: number, salt: number): SegmentInfo {
     const info = { segment, salt, bytes: 0, sealed: false, ...NOTHING_LIVE };
@@ -28,11 +34,12 @@ export class SegmentTable {
 
   restore(info: SegmentInfo): void {
     this.#segments.set(info.segment, info);
+    this.#changes += 1;
     this.#highest = Math.max(this.#highest, info.segment);
   }
 
   remove(segment: number): void {
-    this.#segments.delete(segment);
+    if (this.#segments.delete(segment)) this.#changes += 1;
   }
 
   get(segment: number): SegmentInfo | undefined {
@@ -58,11 +65,19 @@ export class SegmentTable {
     this.#highest = Math.max(this.#highest, segment);
   }
 
-  /** True where a file between the two numbers, both included, exists besides `except`. */
+  /**
+   * True where a file that may hold records of these segments exists besides `except`: one between the two
+   * numbers, both included, or an unreadable one from `lowest` on, into which they may have been moved.
+   */
   hasWithin(lowest: number, highest: number, except: ReadonlySet<number>): boolean {
-    for (const segment of [...this.#segments.keys(), ...this.#unreadable]) {
-      if (segment >= lowest && segment <= highest && !except.has(segment)) return true;
-    }
+    for (const segment of this.#unreadable) if (segment >= lowest) return true;
+    const isThere = (segment: number): boolean =>
+      segment >= lowest &&
+      segment <= highest &&
+      this.#segments.has(segment) &&
+      !except.has(segment);
+    if (highest - lowest >= this.#segments.size) return [...this.#segments.keys()].some(isThere);
+    for (let segment = lowest; segment <= highest; segment += 1) if (isThere(segment)) return true;
     return false;
   }
 

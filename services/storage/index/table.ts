@@ -63,9 +63,12 @@ export class Table {
 
   /** Every entry in no order; the table must not change meanwhile. */
   *entries(): Generator<readonly [Key, Slot]> {
-    for (const partition of this.#partitions) {
-      for (const at of partition.positions()) yield [partition.keyAt(at), partition.slotAt(at)];
-    }
+    for (const partition of this.#partitions) yield* entriesOf(partition);
+  }
+
+  /** The entries of one partition after the other; between two of them the table may change. */
+  *partitions(): Generator<Iterable<readonly [Key, Slot]>> {
+    for (const partition of this.#partitions) yield entriesOf(partition);
   }
 
   /** The first `limit` entries after `after` that `wanted` likes, in the order of ids. */
@@ -97,4 +100,8 @@ export class Table {
     if (partition === undefined) throw new RangeError('a table has 1024 partitions');
     return partition;
   }
+}
+
+function* entriesOf(partition: Partition): Generator<readonly [Key, Slot]> {
+  for (const at of partition.positions()) yield [partition.keyAt(at), partition.slotAt(at)];
 }

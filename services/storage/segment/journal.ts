@@ -9,6 +9,7 @@ import { KvError } from '../../common/errors.ts';
 import { failpoint } from '../../common/failpoint.ts';
 import type { Random } from '../../common/random.ts';
 import type { DiskFile } from '../../disk/disk.ts';
+import { COMMITTED, STAGED } from '../copy-state.ts';
 import type { Catalog } from '../index/catalog.ts';
 import {
   BATCH_BYTES_MAX,
@@ -37,7 +38,7 @@ export interface JournalOptions {
   readonly onFailure: (error: KvError) => void;
   /** After a sync, where all that the catalog knows is synced at this moment. */
   readonly onAllSynced: () => void;
-  /** Widens the range that a drop record names while compaction moves records. */
+  /** The segments that compaction replaces just now and, last, the one that it writes; else none. */
   readonly compacting: () => readonly number[];
 }
 
@@ -70,6 +71,8 @@ export class Journal {
   #covered: readonly Pending[] = [];
   #scheduled = false;
   #writing = false;
+  /** The last write that was begun has ended. */
+  #written: Promise<void> = Promise.resolve();
   #syncing: Promise<void> | null = null;
   /** The interval has passed, or somebody wants everything down. */
   #syncDue = false;
@@ -147,6 +150,15 @@ export class Journal {
     if (this.#failure !== null) throw this.#failure;
   }
 
+  /**
+   * Resolves once the catalog knows of each drop whose segments are named by now: compaction must not move
+   * what such a drop does not name.
+   */
+  async placed(): Promise<void> {
+    await this.#written;
+    if (this.#failure !== null) throw this.#failure;
+  }
+
   stop(): void {
     this.#intervalTimer?.cancel();
   }
@@ -185,7 +197,7 @@ export class Journal {
 
   #startWrite(): void {
     this.#writing = true;
-    this.#writeBatch().then(
+    this.#written = this.#writeBatch().then(
       () => {
         this.#writing = false;
         if (this.#wantsSync() && this.#syncing === null) this.#startSync();
@@ -242,12 +254,20 @@ export class Journal {
     return this.#queue.splice(0, count);
   }
 
-  /** A drop names the segments of what it drops, known only now that all before it is placed. */
+  /**
+   * A drop names the segments of what it drops, known only now that all before it is placed, and no more:
+   * it has to stay until the last of them is gone.
+   */
   #complete(record: Draft, segment: number): Draft {
     if (record.kind !== KIND.drop) return record;
-    const range = this.#parts.catalog.rangeOf(record.copyId);
-    const segments = [segment, ...this.#options.compacting()];
-    if (range !== null) segments.push(range.lowest, range.highest);
+    const { catalog } = this.#parts;
+    const segments = new Set(catalog.segmentsOf(record.copyId));
+    const state = catalog.copy(record.copyId)?.state;
+    // Of a copy that is not staged yet more may be in this very batch.
+    if (state !== STAGED && state !== COMMITTED) segments.add(segment);
+    const touched = this.#options.compacting();
+    const output = touched.at(-1);
+    if (output !== undefined && touched.some((one) => segments.has(one))) segments.add(output);
     const lowest = Math.min(...segments);
     const highest = Math.max(...segments);
     return { ...record, meta: encodeDropRange({ lowest, highest }) };
