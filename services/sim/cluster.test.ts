@@ -4,6 +4,7 @@
  */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { hookFailpoints } from '../common/failpoint.ts';
+import { LIMITS } from '../coordinator/limits.ts';
 import { createCluster } from './cluster.ts';
 import { ConnectionLost } from './lost.ts';
 import { leaderOf, SimClient, servingCluster, settled, untilServing } from './serving.ts';
@@ -281,10 +282,14 @@ describe('a disk', () => {
   test('that is full refuses writes, and serves reads once its volume has started again', async () => {
     const cluster = await servingCluster({ seed: 73, ...FULL });
     await clientOf(cluster).put('a', 'value');
+    // The decision is told to the volumes a little later, and takes room as well.
+    await cluster.run(2 * LIMITS.settleLingerMs);
     for (const { disk } of cluster.volumes) disk.fill(0);
     const refused = clientOf(cluster).put('b', 'x'.repeat(100_000));
     await expect(refused).rejects.toMatchObject({ name: 'KvError' });
-    // The failed write has ended them; started again they see that there is no room, and stay up.
+    // The failed write ends them; started again they see that there is no room, and stay up.
+    const hasEnded = ({ fatal }: SimHost): boolean => fatal !== null;
+    expect(await cluster.runUntil(() => cluster.volumes.every(hasEnded), 60_000)).toBe(true);
     for (const volume of cluster.volumes) volume.start();
     const isBack = (volume: SimHost): boolean => volume.volumePort?.status().state === 'serving';
     expect(await cluster.runUntil(() => cluster.volumes.every(isBack), 60_000)).toBe(true);
