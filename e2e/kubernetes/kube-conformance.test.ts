@@ -104,7 +104,7 @@ describe('what a real server judges', () => {
     const second = candidate('b').acquire(signal);
     await first.release();
     const next = await second;
-    expect(next.epoch).toBe(first.epoch + 1);
+    expect(next.epoch).toBeGreaterThan(first.epoch);
     await next.release();
   });
 
