@@ -224,7 +224,11 @@ export class SnapshotTransfer {
   /** Waits a while for it, since the next attempt would come with the next heartbeat. */
   async #awaitRoom({ stillLeads, pause }: SnapshotTarget): Promise<void> {
     for (let attempts = 1; !(await this.#hasRoom(this.#stateBytes)); attempts += 1) {
-      if (attempts === ATTEMPTS_MAX) throw noRoom();
+      if (attempts === ATTEMPTS_MAX) {
+        // It may have shrunk since; while it is captured the room is looked at all the same.
+        this.#stateBytes = Math.floor(this.#stateBytes / 2);
+        throw noRoom();
+      }
       if (!stillLeads()) throw deposed();
       await pause();
     }

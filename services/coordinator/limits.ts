@@ -14,6 +14,8 @@ export const LIMITS = {
   unacknowledgedChunksMax: 8,
   /** Chunks kept from the first one on, so that a spare can still step in. */
   heldChunksMax: 16,
+  /** A body without a piece for so long is given up; the surface that it comes through may be stricter. */
+  pieceTimeoutMs: MINUTE_MS,
   /** A volume without progress for so long is left out of a staging or a read. */
   stallMs: SECOND_MS,
   /** How often a running commit looks at its deadlines. */

@@ -208,10 +208,21 @@ describe('a small value', () => {
     expect((await world.done(put)).results[0]?.effect).toBe('created');
   });
 
+  test('of a client that pauses for longer than a request may take is waited for', async () => {
+    const world = new CoordinatorWorld();
+    const body = new HandBody();
+    const put = world.put('k', body, { context: { timeoutMs: 5000 } });
+    body.push(small);
+    await world.clock.advance(20_000);
+    body.push(null);
+    expect((await world.done(put)).results[0]?.effect).toBe('created');
+  });
+
   test('a client that never sends: 408', async () => {
     const world = new CoordinatorWorld();
     const body = new HandBody();
-    expect(await world.code(world.put('k', body), 5100)).toBe('REQUEST_TIMEOUT');
+    const put = world.put('k', body);
+    expect(await world.code(put, LIMITS.pieceTimeoutMs + 100)).toBe('REQUEST_TIMEOUT');
     expect(body.isReturned).toBe(true);
     expect(world.writes.heldBytes).toBe(0);
   });
@@ -331,7 +342,7 @@ describe('a large value', () => {
     const body = new HandBody();
     const put = world.put('k', body, { context: { timeoutMs: 5000 } });
     body.push(large);
-    expect(await world.code(put, 5100)).toBe('REQUEST_TIMEOUT');
+    expect(await world.code(put, LIMITS.pieceTimeoutMs + 100)).toBe('REQUEST_TIMEOUT');
     await world.settle();
     expect(world.writes.heldBytes).toBe(0);
     expect(world.volumes.at(1).calls).toContain('discard');

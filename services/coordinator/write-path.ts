@@ -142,7 +142,7 @@ export class WritePath {
     context: MutationContext,
   ): Promise<MutationResult> {
     const { clock } = this.#components;
-    const patience = { clock, pieceTimeoutMs: context.timeoutMs };
+    const patience = { clock, pieceTimeoutMs: LIMITS.pieceTimeoutMs };
     const reader = new BodyReader({ ...request, body }, patience);
     const onAbort = (): void => reader.cancel(new KvError('CLIENT_CLOSED', 'the client has gone'));
     context.signal.addEventListener('abort', onAbort, { once: true });

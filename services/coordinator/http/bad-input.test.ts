@@ -3,7 +3,7 @@
  * After each test the server still answers a plain request and holds no connection.
  */
 import { createHash } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { KvError } from '../../common/errors.ts';
 import { MIB } from '../../common/units.ts';
 import { type HttpFixture, openHttp } from '../../testing/http-fixture.ts';
@@ -76,6 +76,52 @@ describe('what is not HTTP/1.1 gets 400 and a closed connection', () => {
     const received = await raw.until(/\r\n\r\n/);
     raw.socket.destroy();
     expect([400, 505]).toContain(statusOf(received));
+  });
+
+  describe('while an earlier PUT of the connection has no answer yet', () => {
+    let release: () => void = () => undefined;
+    let raw: RawSocket;
+    beforeEach(async () => {
+      const held = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const begun = http.gateway.bodiesBegun;
+      http.gateway.readBody = async (body) => {
+        const pieces: Uint8Array[] = [];
+        for await (const piece of body) pieces.push(piece);
+        await held;
+        return Buffer.concat(pieces);
+      };
+      raw = new RawSocket(http.port);
+      raw.send(`${PUT}Content-Length: 5\r\n\r\nfirst`);
+      while (http.gateway.bodiesBegun === begun) await new Promise(setImmediate);
+      http.gateway.readBody = null;
+    });
+    afterEach(async () => {
+      release();
+      while (!http.gateway.values.delete('x')) await new Promise(setImmediate);
+    });
+
+    test('later requests wait, and take effect in their order', async () => {
+      raw.send(`${PUT}Content-Length: 6\r\n\r\nsecond${GET}\r\n${GET}Connection: close\r\n\r\n`);
+      // Another connection is served meanwhile.
+      expect((await call(http.port, 'GET /kv/x')).status).toBe(404);
+      release();
+      const received = await raw.closed();
+      expect(received.match(/HTTP\/1\.1 \d+/g)).toEqual([
+        'HTTP/1.1 201',
+        ...Array.from({ length: 3 }, () => 'HTTP/1.1 200'),
+      ]);
+      expect(received.match(/second/g)).toHaveLength(2);
+    });
+
+    test.each([
+      ['a chunk that is none', `${CHUNKED}\r\nzz\r\n`],
+      ['a CONNECT', 'CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n'],
+    ])('%s gets no answer that could be taken for that of the PUT', async (_name, bytes) => {
+      raw.send(bytes);
+      expect(await raw.closed()).toBe('');
+    });
   });
 
   test('a 400 of the parser is never written into the answer of an earlier request', async () => {
@@ -247,6 +293,21 @@ describe('Expect', () => {
     raw.send('hello');
     await raw.until(/HTTP\/1\.1 201 Created/);
     raw.socket.destroy();
+    expect(http.gateway.values.delete('x')).toBe(true);
+  });
+
+  test.each(['', 'Content-MD5: 1B2M2Y8AsgTpgAmY7PhCfg==\r\n'])(
+    'of a PUT without a body is met at once (%j)',
+    async (more) => {
+      const received = await rawCall(http.port, `${expecting}${more}Connection: close\r\n\r\n`);
+      expect(received).toMatch(/HTTP\/1\.1 201 Created/);
+      expect(http.gateway.values.delete('x')).toBe(true);
+    },
+  );
+
+  test('a promise about a body that is not there is kept', async () => {
+    const promise = 'Content-MD5: 1B2M2Y8AsgTpgAmY7PhCfg==\r\nConnection: close\r\n';
+    expect(statusOf(await rawCall(http.port, `${PUT}${promise}\r\n`))).toBe(201);
     expect(http.gateway.values.delete('x')).toBe(true);
   });
 

@@ -35,13 +35,36 @@ export class Connections {
       this.#parserFailed(error, socket),
     );
     server.on('connect', (_req: IncomingMessage, socket: Duplex) => {
+      if (this.#newest.get(socket)?.isAnswered === false) {
+        socket.destroy();
+        return;
+      }
       const fault = new KvError('METHOD_NOT_ALLOWED', 'this is no proxy');
       this.#refuse(socket, fault, 'Allow: GET, HEAD, PUT, POST, DELETE\r\n');
     });
   }
 
-  began(exchange: Exchange): void {
-    this.#newest.set(exchange.req.socket, exchange);
+  /**
+   * Serves a request once it is its turn: requests that a client sends without waiting for answers take effect
+   * in their order (RFC 9112, 9.3.2). One whose connection ends before is never served.
+   */
+  inTurn(exchange: Exchange, serve: () => void): void {
+    const { socket } = exchange.req;
+    const before = this.#newest.get(socket);
+    this.#newest.set(socket, exchange);
+    const isFree =
+      before === undefined ||
+      before.isAnswered ||
+      (before.isSafe && exchange.isSafe && !before.isWaiting);
+    if (isFree) {
+      serve();
+      return;
+    }
+    exchange.isWaiting = true;
+    before.res.once('close', () => {
+      exchange.isWaiting = false;
+      if (before.isAnswered && socket.writable) serve();
+    });
   }
 
   #admit(socket: Socket): void {
@@ -70,8 +93,8 @@ export class Connections {
   #parserFailed(error: ParserError, socket: Duplex): void {
     if (this.#refused.has(socket)) return;
     const exchange = this.#newest.get(socket);
-    const running = exchange !== undefined && !exchange.res.writableFinished;
-    if (running && (exchange.req.complete || exchange.res.headersSent)) {
+    const running = exchange !== undefined && !exchange.isAnswered;
+    if (running && (exchange.isWaiting || exchange.req.complete || exchange.res.headersSent)) {
       socket.destroy();
       return;
     }

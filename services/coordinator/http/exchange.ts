@@ -26,6 +26,8 @@ export class Exchange {
   readonly startedMs: number;
   /** The client waits for `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean;
+  /** Its turn on its connection has not come. */
+  isWaiting = false;
   #body: RequestBody | null = null;
   #abort: AbortController | null = null;
   #gone: KvError | null = null;
@@ -39,8 +41,18 @@ export class Exchange {
     this.requestId = context.mintRequestId();
     this.startedMs = context.components.clock.monotonicMs();
     parts.res.once('close', () => {
-      if (!parts.res.writableFinished) this.abandon();
+      if (!this.isAnswered) this.abandon();
     });
+  }
+
+  /** All of the answer has left. */
+  get isAnswered(): boolean {
+    return this.res.writableFinished;
+  }
+
+  /** It only reads: others may be served at the same time. */
+  get isSafe(): boolean {
+    return this.req.method === 'GET' || this.req.method === 'HEAD';
   }
 
   /** Aborts when the client has gone. */

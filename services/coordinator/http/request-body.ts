@@ -101,6 +101,9 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array, undefined>
   #begin(): void {
     this.#started = true;
     this.#start();
+    // Node ends a request that has no body before anybody can listen.
+    this.#ended = this.#req.readableEnded;
+    if (this.#ended) return;
     this.#req.on('data', this.#onData);
     this.#req.once('end', this.#onEnd);
     this.#req.once('error', this.#onGone);

@@ -56,8 +56,7 @@ export async function startHttpServer(
     connections.guard(server);
     attach(server, (req, res, expectsContinue) => {
       const exchange = new Exchange(context, { req, res, listener, expectsContinue });
-      connections.began(exchange);
-      void serve(exchange, control);
+      connections.inTurn(exchange, () => void serve(exchange, control));
     });
     return listen(server, bind);
   };
