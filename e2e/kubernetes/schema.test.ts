@@ -80,6 +80,7 @@ describe('a new cluster', () => {
       'requests.memory cannot exceed limits.memory: raise the limit too',
     ],
     ['large objects', { config: { maxObject: '6Gi' } }, 'maxObject must be from 1 to 5Gi'],
+    ['large inline values', { config: { inlineMax: '17Ki' } }, 'inlineMax must be from 0 to 16Ki'],
     ['a large cache', { config: { blobCache: '65Gi' } }, 'blobCache must be from 0 to 64Gi'],
     ['no rate', { config: { compactionRate: '1' } }, 'compactionRate must be from 1Ki to 1Ti'],
     ['fsync', { volumes: { fsync: 'interval=60001' } }, 'spec.volumes.fsync'],

@@ -95,6 +95,7 @@ describe('bad specs', () => {
     ['wal without size', { volumes: { wal: {} } }, 'spec.volumes.wal.size'],
     ['fsync', { volumes: { fsync: 'interval=60001' } }, 'must be always, never or interval=MS'],
     ['large objects', { config: { maxObject: '6Gi' } }, 'maxObject must be from 1 to 5Gi'],
+    ['large inline values', { config: { inlineMax: '17Ki' } }, 'inlineMax must be from 0 to 16Ki'],
     [
       'request above limit',
       { volumes: { resources: { requests: { memory: '2Gi' } } } },
