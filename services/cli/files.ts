@@ -31,37 +31,48 @@ export async function localValue(path: string): Promise<LocalValue> {
     const bytes = await readFile(path);
     return { value: bytes, sizeBytes: bytes.length, digest: digestOf(bytes) };
   }
-  const open = (): AsyncIterable<Uint8Array> => readPieces(path);
-  const digest = await digestOfFile(path);
+  const open = (): AsyncIterable<Uint8Array> => readPieces(path, facts.size);
+  const digest = await digestOfPieces(open());
   return { value: { sizeBytes: facts.size, open }, sizeBytes: facts.size, digest };
 }
 
 /** BLAKE3 of a file's bytes, without holding them. */
-export async function digestOfFile(path: string): Promise<string> {
+export const digestOfFile = (path: string): Promise<string> =>
+  digestOfPieces(readPieces(path, Number.POSITIVE_INFINITY));
+
+async function digestOfPieces(pieces: AsyncIterable<Uint8Array>): Promise<string> {
   const digest = digestStream();
   try {
-    for await (const piece of readPieces(path)) digest.update(piece);
+    for await (const piece of pieces) digest.update(piece);
     return digest.finish();
   } finally {
     digest.discard();
   }
 }
 
-const readPieces = (path: string): AsyncIterable<Uint8Array> =>
-  createReadStream(path, { highWaterMark: CHUNK_BYTES });
+/** The first bytes of a file, which may grow meanwhile; at least one is asked for. */
+const readPieces = (path: string, bytesMax: number): AsyncIterable<Uint8Array> =>
+  createReadStream(path, { highWaterMark: CHUNK_BYTES, end: bytesMax - 1 });
 
-/** Writes a body to a file that must not exist, and renames it to `path` at the body's good end. */
+/**
+ * Writes a body to a file that must not exist, and renames it to `path` at the body's good end. A
+ * part that is there already is another run's, and stays.
+ */
 export async function writeFileWhole(
   path: string,
   body: AsyncIterable<Uint8Array>,
   options: { readonly part: string; readonly mode: number },
 ): Promise<void> {
   const { part, mode } = options;
+  let isOurs = false;
+  const to = createWriteStream(part, { flags: 'wx', mode }).once('open', () => {
+    isOurs = true;
+  });
   try {
-    await pipeline(Readable.from(body), createWriteStream(part, { flags: 'wx', mode }));
+    await pipeline(Readable.from(body), to);
     await rename(part, path);
   } catch (error) {
-    await rm(part, { force: true });
+    if (isOurs) await rm(part, { force: true });
     throw error;
   }
 }

@@ -1,16 +1,14 @@
 #!/usr/bin/env node
 /** The `minikv` program. */
 import { HOUR_MS } from '../common/units.ts';
+import { ClosedOutput } from './closed-output.ts';
 import { runLocalCluster, thisMachine } from './local-cluster.ts';
 import { runProgram } from './program.ts';
 
 // Waiting for a retry keeps no handle open, and the process must not end meanwhile.
 const awake = setInterval(() => undefined, HOUR_MS);
 
-// A reader that has seen enough (`minikv list | head`) is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : 1);
-});
+const output = new ClosedOutput(process, (code) => process.exit(code));
 
 process.exitCode = await runProgram(
   process.argv.slice(2),
@@ -21,6 +19,9 @@ process.exitCode = await runProgram(
     interactive: process.stderr.isTTY,
     env: process.env,
   },
-  (request, terminal) => runLocalCluster(request, terminal, thisMachine()),
+  (request, terminal) => {
+    output.goOnWithout();
+    return runLocalCluster(request, terminal, thisMachine());
+  },
 );
 clearInterval(awake);

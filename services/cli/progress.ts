@@ -6,7 +6,7 @@ import type { Terminal } from './terminal.ts';
 export interface Tally {
   moved: number;
   movedBytes: number;
-  /** Already there with the same size and digest. */
+  /** Already there with the same bytes, kind and mode. */
   unchanged: number;
   skipped: number;
   failed: number;

@@ -2,7 +2,7 @@
  * Many things moved at once, each failing alone: one bad name is told and the rest goes on. Only a
  * cluster that cannot serve, after all retries, ends the whole.
  */
-import { KvError } from '../common/errors.ts';
+import { type ErrorCode, KvError } from '../common/errors.ts';
 import { startProgress, type Tally } from './progress.ts';
 import { complain, describeError, type Terminal } from './terminal.ts';
 
@@ -24,6 +24,12 @@ export interface TransferOptions {
   readonly tally: Tally;
 }
 
+/** Worth another try later, yet of one value: its copies are away, the cluster serves. */
+const OF_ONE_VALUE: ReadonlySet<ErrorCode> = new Set(['REPLICAS_UNAVAILABLE']);
+
+const endsAll = (error: unknown): boolean =>
+  error instanceof KvError && error.row.retryable && !OF_ONE_VALUE.has(error.code);
+
 /** Runs all jobs, `concurrency` at a time. @throws what ended the whole. */
 export async function runJobs(
   terminal: Terminal,
@@ -42,7 +48,7 @@ export async function runJobs(
         if (moved.kind === 'skipped') complain(terminal, `skipped ${name}: ${moved.why}`);
         progress.done(count(tally, moved));
       } catch (error) {
-        if (error instanceof KvError && error.row.retryable) fatal.push(error);
+        if (endsAll(error)) fatal.push(error);
         if (fatal.length > 0) return;
         tally.failed += 1;
         complain(terminal, `${name}: ${describeError(error)}`);

@@ -2,9 +2,10 @@
  * A folder tree as keys. The names below the folder are the key's bytes after the prefix; a key that
  * could lead out of the folder, or that is no name, is never made into a path.
  */
+import { isUtf8 } from 'node:buffer';
 import { lstat, mkdir, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { KvError } from '../common/errors.ts';
+import { asError, KvError } from '../common/errors.ts';
 
 /** Content types of what is no file; a folder's key ends in a slash as well. */
 export const LINK_TYPE = 'inode/symlink';
@@ -17,30 +18,73 @@ export type Entry =
   | { readonly kind: 'file'; readonly name: string; readonly bytes: number; readonly mode: number }
   | { readonly kind: 'link'; readonly name: string; readonly target: string }
   | { readonly kind: 'empty-folder'; readonly name: string }
-  | { readonly kind: 'skipped'; readonly name: string; readonly why: string };
+  | { readonly kind: 'skipped'; readonly name: string; readonly why: string }
+  /** Something that should be kept and cannot be read. */
+  | { readonly kind: 'failed'; readonly name: string; readonly error: Error };
 
 /** A prefix names a folder of keys: it ends in a slash, or is empty. */
 export const folderPrefix = (prefix: string): string =>
   prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
 
-/** Everything below a folder in a stable order; names use `/` and are relative to it. */
-export async function* walk(folder: string, below = ''): AsyncGenerator<Entry> {
-  const names = (await readdir(join(folder, below))).sort();
-  if (names.length === 0 && below !== '') yield { kind: 'empty-folder', name: below };
-  for (const name of names) {
-    const inner = below === '' ? name : `${below}/${name}`;
+/**
+ * Everything below a folder in a stable order; names use `/` and are relative to it.
+ * @throws what keeps the folder itself from being listed.
+ */
+export async function* walk(folder: string): AsyncGenerator<Entry> {
+  yield* walkNames(folder, '', await namesIn(folder));
+}
+
+async function* walkNames(
+  folder: string,
+  below: string,
+  names: readonly Name[],
+): AsyncGenerator<Entry> {
+  for (const { text, isText } of names) {
+    const inner = below === '' ? text : `${below}/${text}`;
     if (inner === PARTS_FOLDER) continue;
-    const entry = await entryOf(folder, inner);
-    if (entry === 'folder') yield* walk(folder, inner);
+    const entry = isText ? await entryOf(folder, inner) : notText(inner);
+    if (entry === 'folder') yield* walkBelow(folder, inner);
     else yield entry;
   }
 }
 
+/** A folder that cannot be listed, such as `lost+found`, is one failure among the others. */
+async function* walkBelow(folder: string, name: string): AsyncGenerator<Entry> {
+  const names = await namesIn(join(folder, name)).catch(asError);
+  if (names instanceof Error) yield { kind: 'failed', name, error: names };
+  else if (names.length === 0) yield { kind: 'empty-folder', name };
+  else yield* walkNames(folder, name, names);
+}
+
+interface Name {
+  readonly text: string;
+  /** False: its bytes are no UTF-8, and `text` shows them only. */
+  readonly isText: boolean;
+}
+
+async function namesIn(path: string): Promise<readonly Name[]> {
+  const names = await readdir(path, { encoding: 'buffer' });
+  return names
+    .map((bytes) => ({ text: bytes.toString('utf8'), isText: isUtf8(bytes) }))
+    .sort((a, b) => (a.text < b.text ? -1 : 1));
+}
+
+const notText = (name: string): Entry => ({
+  kind: 'failed',
+  name,
+  error: new KvError('INVALID_KEY', 'its name is not UTF-8'),
+});
+
 async function entryOf(folder: string, name: string): Promise<Entry | 'folder'> {
-  const path = join(folder, name);
-  const facts = await lstat(path).catch(() => null);
-  // Bytes that are no UTF-8 read as U+FFFD, under which there is no file.
-  if (facts === null) return { kind: 'skipped', name, why: 'it is gone, or its name is not UTF-8' };
+  try {
+    return await readEntry(join(folder, name), name);
+  } catch (error) {
+    return { kind: 'failed', name, error: asError(error) };
+  }
+}
+
+async function readEntry(path: string, name: string): Promise<Entry | 'folder'> {
+  const facts = await lstat(path);
   if (facts.isDirectory()) return 'folder';
   if (facts.isSymbolicLink()) return { kind: 'link', name, target: await readlink(path) };
   if (facts.isFile()) return { kind: 'file', name, bytes: facts.size, mode: facts.mode & 0o777 };

@@ -2,12 +2,12 @@
  * One request over undici, and its failure in the terms of the table of errors. Paths go out as they
  * are: no URL parser may resolve the dots of a key.
  */
-import { Readable } from 'node:stream';
 import { Agent } from 'undici';
 import { errorBodySchema } from '../api/error-body.ts';
 import { asError, ERRORS, type ErrorCode, isErrorCode, KvError } from '../common/errors.ts';
 import { SECOND_MS } from '../common/units.ts';
 import type { Attempted, Failure } from './retry.ts';
+import { Source, systemCode } from './source.ts';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
@@ -51,14 +51,14 @@ export class HttpTransport {
   /** An answer below 400, or why there is none. The caller reads the body to its end or cancels it. */
   async send(url: URL, request: HttpRequest): Promise<Attempted<HttpAnswer>> {
     request.signal?.throwIfAborted();
-    const { body = null } = request;
+    const source = new Source(request.body ?? null);
     try {
       const answer = await this.#agent.request({
         origin: url.origin,
         path: request.path,
         method: request.method,
         headers: { ...request.headers },
-        body: body === null || body instanceof Uint8Array ? body : Readable.from(body),
+        body: source.body,
         signal: request.signal ?? null,
       });
       const header = (name: string): string => first(answer.headers[name]);
@@ -70,7 +70,8 @@ export class HttpTransport {
       return { kind: 'done', value };
     } catch (thrown) {
       request.signal?.throwIfAborted();
-      return { kind: 'failed', failure: transportFailure(url, thrown) };
+      const failure = source.failure(thrown) ?? transportFailure(url, thrown);
+      return { kind: 'failed', failure };
     }
   }
 
@@ -160,10 +161,4 @@ function transportFailure(url: URL, thrown: unknown): Failure {
     ? new KvError('UNAVAILABLE', `cannot connect to ${url.origin}`, { cause })
     : new KvError('DEADLINE_EXCEEDED', `${url.origin} gave no answer: ${cause.message}`, { cause });
   return { error, ...verdict(error), retryAfterMs: 0 };
-}
-
-/** The name of a system fault; empty where it has none. */
-function systemCode(thrown: unknown): string {
-  const named = typeof thrown === 'object' && thrown !== null && 'code' in thrown;
-  return named ? String(thrown.code) : '';
 }

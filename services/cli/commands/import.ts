@@ -1,5 +1,5 @@
 /**
- * `minikv import`: a folder tree becomes keys. What is there with the same size and digest is left
+ * `minikv import`: a folder tree becomes keys. What is there with the same bytes, kind and mode is left
  * alone, so an import that was cut off goes on where it ended. The server checks each digest before
  * it votes, so what is acknowledged is what was on the disk.
  */
@@ -62,6 +62,8 @@ function send(client: KvClient, entry: Entry, target: Target): Promise<Moved> {
       return sendMark(client, target, { bytes: utf8(''), contentType: FOLDER_TYPE });
     case 'skipped':
       return Promise.resolve({ kind: 'skipped', why: entry.why });
+    case 'failed':
+      return Promise.reject(entry.error);
   }
 }
 
@@ -69,10 +71,15 @@ const EXECUTABLE = 0o111;
 
 async function sendFile(client: KvClient, target: Target, mode: number): Promise<Moved> {
   const { value, sizeBytes, digest } = await localValue(target.path);
+  const kept = (mode & EXECUTABLE) === 0 ? '' : mode.toString(8);
   if (target.present?.size === sizeBytes && target.present.blake3 === digest) {
-    return { kind: 'unchanged' };
+    // A listing has the bytes only: the same ones may have been a link, or had another mode.
+    const found = await client.head(target.key);
+    if (found.contentType !== LINK_TYPE && found.meta('mode') === kept) {
+      return { kind: 'unchanged' };
+    }
   }
-  const meta: Record<string, string> = (mode & EXECUTABLE) === 0 ? {} : { mode: mode.toString(8) };
+  const meta: Record<string, string> = kept === '' ? {} : { mode: kept };
   await client.put(target.key, value, { digest, meta }).catch((error: unknown) => {
     if (!(error instanceof KvError) || error.code !== 'CHECKSUM_MISMATCH') throw error;
     throw new KvError('CHECKSUM_MISMATCH', 'the file changed while it was read; import it again', {

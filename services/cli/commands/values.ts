@@ -1,5 +1,7 @@
 /** `minikv put`, `get`, `delete` and `list`: one key, or the names of many. */
 import type { KvClient } from '../../client/kv-client.ts';
+import { hexOf } from '../../common/ids.ts';
+import { systemRandom } from '../../common/random.ts';
 import { formatBytes } from '../../common/units.ts';
 import { type LocalValue, localValue, withSpooled, writeBody, writeFileWhole } from '../files.ts';
 import { type OutputForm, printResult, type Terminal } from '../terminal.ts';
@@ -27,6 +29,10 @@ export async function putValue(session: Session, key: string, file: string): Pro
 
 const FILE_MODE = 0o666;
 
+/** A name of its own for each run: what an earlier one left, or another one writes, is not touched. */
+const partOf = (file: string): string =>
+  `${file}.${process.pid}-${hexOf(systemRandom.bytes(4))}.minikv-part`;
+
 /** Writes a value's raw bytes to standard output, or to a file that appears only when it is whole. */
 export async function getValue(session: Session, key: string, file: string | null): Promise<void> {
   const found = await session.client.get(key);
@@ -34,7 +40,7 @@ export async function getValue(session: Session, key: string, file: string | nul
     await writeBody(found.body, session.terminal.stdout);
     return;
   }
-  await writeFileWhole(file, found.body, { part: `${file}.minikv-part`, mode: FILE_MODE });
+  await writeFileWhole(file, found.body, { part: partOf(file), mode: FILE_MODE });
   const { sizeBytes, digest, etag } = found;
   printResult(session.terminal, session.form, {
     json: { key, file, sizeBytes, digest, etag },
