@@ -18,6 +18,15 @@ test.each<[string, unknown, unknown, boolean]>([
   ['another quantity', { memory: '2Gi' }, { memory: '1Gi' }, false],
   ['an empty text dropped by the server', {}, { value: '' }, true],
   ['an empty map dropped by the server', {}, { labels: {} }, true],
+  ['an empty list dropped by the server', {}, { tolerations: [] }, true],
+  ['an empty list, and a value', { tolerations: ['x'] }, { tolerations: [] }, false],
+  ['an empty list, and null', { tolerations: null }, { tolerations: [] }, false],
+  ['a list that is absent', {}, { tolerations: ['x'] }, false],
+  ['cores in thousandths', { cpu: '700m' }, { cpu: 0.7 }, true],
+  ['cores as a text in thousandths', { cpu: '1100m' }, { cpu: '1.1' }, true],
+  ['a thousandth of a core less', { cpu: '699m' }, { cpu: '0.7' }, false],
+  ['a fraction of a unit', { memory: '1005' }, { memory: '1.005k' }, true],
+  ['one byte of many', { memory: '1073741825' }, { memory: '1Gi' }, false],
   ['a text for a number', { a: '1' }, { a: 1 }, true],
 ])('%s', (_what, live, wanted, expected) => {
   expect(holds(live, wanted)).toBe(expected);

@@ -32,9 +32,10 @@ function alertsOf(wanted: Wanted): readonly Fields[] {
   return [
     alert(
       'NoLeader',
-      // A sum over nothing is nothing, not zero: with no coordinator to ask it would never fire.
+      // A sum over nothing is nothing, not zero: with no coordinator to ask it would never fire. It fires
+      // for one that is not scraped too, so a Prometheus that has just begun is given time to reach them.
       `(sum(minikv_raft_role{role="leader",${coordinators}}) or vector(0)) < 1`,
-      '1m',
+      '5m',
       'no coordinator leads: writes fail and reads may be old',
     ),
     alert(

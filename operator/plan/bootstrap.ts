@@ -62,9 +62,13 @@ const isOpenTo = (answer: Known<CoordinatorAnswer>, clusterId: string): boolean 
 const wordOf = (answer: Known<CoordinatorAnswer>): string =>
   answer === 'unknown' ? 'no answer' : answer.state;
 
-/** Adopted claims may hold data: each volume must say itself that it does not. null: all have. */
+/**
+ * Adopted claims may hold data: each volume must say itself that it does not. null: all have. A claim that
+ * was never bound holds nothing, and there may be no volume to ask.
+ */
 function notSurelyEmpty(s: Snapshot): string | null {
-  const pods = new Set(s.claims.filter(({ role }) => role === 'volume').map(({ pod }) => pod));
+  const bound = s.claims.filter(({ role, phase }) => role === 'volume' && phase !== 'Pending');
+  const pods = new Set(bound.map(({ pod }) => pod));
   const doubtful = [...pods].filter((pod) => (s.volumes[pod] ?? 'unknown') === 'unknown');
   if (doubtful.length === 0) return null;
   return `waiting for volumes to say that they are empty: ${doubtful.sort().join(', ')}`;

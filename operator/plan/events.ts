@@ -13,7 +13,11 @@ const WARNINGS: readonly {
   { type: 'ChangeHeld', status: 'True', reasons: [], event: 'ChangeHeld' },
   { type: 'Available', status: 'False', reasons: ['QuorumLost', 'MetadataLost'] },
   { type: 'Degraded', status: 'True', reasons: ['MemberDataLost', 'ClaimLost', 'DataLost'] },
-  { type: 'Progressing', status: 'False', reasons: ['ApplyRejected', 'OverlayRejected'] },
+  {
+    type: 'Progressing',
+    status: 'False',
+    reasons: ['ApplyRejected', 'OverlayRejected', 'WaitingForOldObjects'],
+  },
   { type: 'Bootstrapped', status: 'False', reasons: ['ClusterIDConflict', 'ForeignClaim'] },
 ];
 

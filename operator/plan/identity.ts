@@ -2,7 +2,8 @@
  * Step 3: whose cluster this is. Ids are gathered from everything that can hold one; two different ones
  * mean that data of two clusters is mixed up, and then nothing is created and nothing restarted.
  */
-import type { Snapshot } from './types.ts';
+import { hindrances, sentenceOf } from './foreign.ts';
+import type { ForeignObject, Snapshot } from './types.ts';
 
 export type Identity =
   | { readonly kind: 'known'; readonly clusterId: string }
@@ -14,7 +15,12 @@ export type Identity =
     }
   | { readonly kind: 'conflict'; readonly ids: readonly string[] }
   | { readonly kind: 'foreign-claim'; readonly claims: readonly string[] }
-  | { readonly kind: 'waiting'; readonly objects: readonly string[] };
+  | {
+      readonly kind: 'waiting';
+      readonly objects: readonly string[];
+      /** Whether any of it goes by itself; else a person must do something, and it may take long. */
+      readonly endsByItself: boolean;
+    };
 
 export function identityOf(s: Snapshot): Identity {
   const ids = idsOf(s);
@@ -26,16 +32,25 @@ export function identityOf(s: Snapshot): Identity {
   const { clusterId } = s.cr.status;
   // Claims on their way out belong to a cluster that was deleted: its id must not be taken over.
   const leaving = clusterId === null ? s.claims.filter(({ deleting }) => deleting) : [];
-  const objects = [...s.foreign, ...leaving.map(({ name }) => `PersistentVolumeClaim/${name}`)];
-  if (objects.length > 0) return { kind: 'waiting', objects };
+  const claims = leaving.map(({ name }) => passing(`PersistentVolumeClaim/${name}`));
+  const objects = [...hindrances(s), ...claims];
+  if (objects.length > 0) return waitingFor(objects);
   if (clusterId !== null) return { kind: 'known', clusterId };
   const [found] = ids;
   if (found !== undefined) return { kind: 'unset', clusterId: found, origin: 'Adopted' };
   // Pods without claims that have not said whose they are: an id may still turn up.
-  const silent = s.pods.map(({ name }) => `Pod/${name}`);
-  if (silent.length > 0) return { kind: 'waiting', objects: silent };
+  const silent = s.pods.map(({ name }) => passing(`Pod/${name}`));
+  if (silent.length > 0) return waitingFor(silent);
   return { kind: 'unset', clusterId: null, origin: 'New' };
 }
+
+const passing = (key: string): ForeignObject => ({ key, leaves: true });
+
+const waitingFor = (objects: readonly ForeignObject[]): Identity => ({
+  kind: 'waiting',
+  objects: objects.map(sentenceOf),
+  endsByItself: objects.some(({ leaves }) => leaves),
+});
 
 function idsOf(s: Snapshot): readonly string[] {
   const answers = [...Object.values(s.coordinators), ...Object.values(s.volumes), s.cluster];

@@ -6,6 +6,7 @@
 import type { Role } from '../api/names.ts';
 import { buildDesired } from '../desired/build.ts';
 import { contentHash, holds, type Manifest, objectKey } from '../desired/manifest.ts';
+import { leftOut } from './foreign.ts';
 import type { Snapshot, Step } from './types.ts';
 
 /** A refused content is offered again after this long: the server's mind may change (quota, policy). */
@@ -17,7 +18,7 @@ export interface ObjectsFinding {
   readonly steps: readonly ObjectStep[];
   /** Keys of those whose step changes something: an operator without memory applies all of them once. */
   readonly changing: readonly string[];
-  /** What the server refuses, a sentence each. */
+  /** What the server refuses, or somebody else has the name of, a sentence each. */
   readonly refused: readonly string[];
   /** Parts of `podTemplate` that are not allowed. */
   readonly overlayProblems: readonly string[];
@@ -73,6 +74,8 @@ interface Judged {
 
 function judge(s: Snapshot, manifest: Manifest): Judged {
   const key = objectKey(manifest);
+  const taken = leftOut(s, key);
+  if (taken !== null) return { step: null, refusal: taken };
   const hash = contentHash(manifest);
   const live = s.live[key];
   const memo = s.applied[key];

@@ -58,7 +58,10 @@ function identityStop(
   s: Snapshot,
   identity: Exclude<Findings['identity'], { kind: 'known' }>,
 ): Pick<Plan, 'requeueMs'> & Partial<Plan> {
-  if (identity.kind === 'waiting') return { requeueMs: OPEN_MS };
+  if (identity.kind === 'waiting') {
+    // A person may take long, and each look asks the server itself for all that the caches lack.
+    return { requeueMs: identity.endsByItself ? OPEN_MS : BLOCKED_MS };
+  }
   if (identity.kind !== 'unset') return { requeueMs: DEGRADED_MS };
   const { clusterId, origin } = identity;
   return {

@@ -113,7 +113,9 @@ describe('4 and 6: sizes', () => {
     doesNothing(plan({ ...s, claims: left }));
     doesNothing(plan({ ...s, claims: left, cluster: 'unknown' }));
     const unset = { ...s, claims: left, sts: { ...s.sts, volume: null } };
-    expect(replicasIn({ ...unset, cluster: 'unknown' }, 'volume')).toBe(4);
+    expect(replicasIn({ ...unset, cluster: 'unknown' }, 'volume')).toBe(3);
+    const ran = changeClaim({ ...unset, cluster: 'unknown' }, 'demo-volume-3', { phase: 'Bound' });
+    expect(replicasIn(ran, 'volume')).toBe(4);
   });
 
   test('coordinators are never taken back', () => {

@@ -50,8 +50,9 @@ function hasNeverRun(s: Snapshot, ordinal: number): boolean {
   const wasBound = s.claims.some(({ pod, phase }) => pod === name && phase !== 'Pending');
   if (isPlaced || wasBound) return false;
   if (s.cluster !== 'unknown') return !s.cluster.volumes.some((volume) => volume.name === name);
-  // Given up before: without a leader too the claim that it left behind must not bring it back.
-  return s.sts.volume !== null && ordinal >= s.sts.volume.replicas;
+  // Given up before, or with nobody there at all: without a leader too a claim that was left behind, and
+  // that nothing was ever bound to, must not bring it back.
+  return s.sts.volume === null || ordinal >= s.sts.volume.replicas;
 }
 
 /** Names of the voters, by the leader or else by any member; null where nobody knows. */

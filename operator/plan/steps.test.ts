@@ -107,11 +107,46 @@ describe('3: identity', () => {
   });
 
   test('old objects are awaited, and so are claims on their way out', () => {
-    const old = plan({ ...fresh(), foreign: ['Service/demo'] });
+    const service = { key: 'Service/demo', leaves: true };
+    const old = plan({ ...fresh(), foreign: [service] });
     expect(conditionOf(old, 'Progressing')).toBe('False WaitingForOldObjects');
     expect(old).toMatchObject({ identity: null, requeueMs: 2000 });
+    expect(reasonsOf(old)).toEqual(['WaitingForOldObjects']);
     const leaving = plan({ ...fresh(), claims: [claimOf('volume', 0, { deleting: true })] });
-    expect(leaving.identity).toBeNull();
+    expect(leaving).toMatchObject({ identity: null, requeueMs: 2000 });
+  });
+
+  test("somebody else's object stops all, is told once and is looked at again less often", () => {
+    const s = { ...settled(), foreign: [{ key: 'Service/demo', leaves: false }] };
+    const p = plan({ ...s, applied: {} });
+    doesNothing(p);
+    expect(p.requeueMs).toBe(10_000);
+    expect(p.events).toMatchObject([{ type: 'Warning', reason: 'WaitingForOldObjects' }]);
+    expect(p.events[0]!.note).toContain('Service/demo (not made for this cluster: delete it');
+    const told = withCondition(s, 'Progressing', ['False', 'WaitingForOldObjects', 0]);
+    expect(plan(told).events).toEqual([]);
+    const mixed = [...s.foreign, { key: 'ConfigMap/demo-config', leaves: true }];
+    expect(plan({ ...s, foreign: mixed }).requeueMs).toBe(2000);
+  });
+
+  test.each([
+    ['PodMonitor/demo-volume', { podMonitor: true }],
+    ['PrometheusRule/demo', { prometheusRule: true }],
+  ])("somebody else's %s keeps nothing but itself from being applied", (key, monitoring) => {
+    const s = { ...settled({ monitoring }), foreign: [{ key, leaves: false }] };
+    const { [key]: _live, ...live } = s.live;
+    const taken = { ...s, live };
+    const p = plan({ ...taken, applied: {} });
+    const keys = p.applies.map((step) => (step.kind === 'apply' ? step.key : ''));
+    expect(keys).toHaveLength(plan({ ...s, foreign: [], applied: {} }).applies.length - 1);
+    expect(keys).not.toContain(key);
+    expect(conditionOf(p, 'Progressing')).toBe('False ApplyRejected');
+    expect(reasonsOf(p)).toEqual(['ApplyRejected']);
+    expect(p.events[0]!.note).toContain(`${key} (not made for this cluster: delete it`);
+    expect(plan(taken).requeueMs).toBe(60_000);
+    expect(plan(outdated(taken, 'volume')).disruptive).not.toBeNull();
+    const leaving = plan({ ...taken, foreign: [{ key, leaves: true }] });
+    expect(conditionOf(leaving, 'Progressing')).toBe('False WaitingForOldObjects');
   });
 });
 
@@ -285,6 +320,14 @@ describe('8: bootstrap', () => {
     const p = plan({ ...s, volumes: { ...s.volumes, 'demo-volume-1': 'unknown' } });
     expect(p.calls).toEqual([]);
     expect(conditionOf(p, 'Bootstrapped')).toBe('False VolumesNotEmpty');
+  });
+
+  test('adopted: a claim that was never bound has no volume to say that it is empty', () => {
+    const s = withStatus(unformed(), { origin: 'Adopted' });
+    const left = claimOf('volume', 3, { phase: 'Pending' });
+    expect(plan({ ...s, claims: [...s.claims, left] }).calls).toHaveLength(3);
+    const bound = claimOf('volume', 3, { name: 'wal-demo-volume-3' });
+    expect(plan({ ...s, claims: [...s.claims, left, bound] }).calls).toEqual([]);
   });
 
   test.each<[string, Partial<Snapshot>]>([

@@ -29,8 +29,8 @@ export interface Snapshot {
   readonly applied: Readonly<Record<string, AppliedFacts>>;
   /** Objects of our names that are there, by `Kind/name`. */
   readonly live: Readonly<Record<string, LiveObject>>;
-  /** Objects under names that are wanted, on their way out or somebody else's; then with what to do. */
-  readonly foreign: readonly string[];
+  /** Objects under names that are wanted, and not ours. */
+  readonly foreign: readonly ForeignObject[];
   /** Zone label of each node that carries a volume; asked only with `failureDomain: Zone`. */
   readonly zones: Readonly<Record<string, Known<string>>>;
   /** Answers by pod name; a pod that is not there has none. */
@@ -42,6 +42,13 @@ export interface Snapshot {
   readonly absentSinceMs: Readonly<Record<string, number>>;
   /** When a transfer of leadership was refused. */
   readonly transferRefusedMs: readonly number[];
+}
+
+export interface ForeignObject {
+  /** `Kind/name`. */
+  readonly key: string;
+  /** On its way out by itself; else it is somebody else's and stays. */
+  readonly leaves: boolean;
 }
 
 export interface ClusterFacts {

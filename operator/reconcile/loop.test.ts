@@ -87,10 +87,26 @@ describe('creation', () => {
     world.kube.drop(KINDS.service, KEY);
     const put = world.kube.put(KINDS.service, { ...SERVICE, metadata: KEY, spec: {} });
     await world.until(() => world.condition('Progressing') === 'False WaitingForOldObjects');
+    expect(world.reasons).toContain('WaitingForOldObjects');
+    expect(await world.operator()).toBeGreaterThan(5000);
     expect(world.kube.read(KINDS.service, KEY)).toEqual(put);
     world.kube.drop(KINDS.service, KEY);
     await world.until(world.isRunning);
     expect(world.kube.read(KINDS.service, KEY)?.metadata.labels).toMatchObject(OURS);
+  });
+
+  test("somebody's PrometheusRule is left alone, and a change rolls all the same", async () => {
+    const { apiVersion, kind } = KINDS.prometheusRule;
+    const put = world.kube.put(KINDS.prometheusRule, { apiVersion, kind, metadata: KEY, spec: {} });
+    await running();
+    world.change({ monitoring: { prometheusRule: true }, image: 'minikv:0.2.0' });
+    await world.until(() => world.images().size === 1 && world.images().has('minikv:0.2.0'));
+    await world.until(() => world.condition('Progressing') === 'False ApplyRejected');
+    expect(JSON.stringify(world.status)).toContain('PrometheusRule/demo (not made for this');
+    expect(world.kube.read(KINDS.prometheusRule, KEY)).toEqual(put);
+    world.kube.drop(KINDS.prometheusRule, KEY);
+    await world.until(world.isRunning);
+    expect(world.kube.read(KINDS.prometheusRule, KEY)?.metadata.labels).toMatchObject(OURS);
   });
 
   test('what a deletion has orphaned is taken up again', async () => {
@@ -312,6 +328,29 @@ describe('sizes and policies', () => {
     world.change({ deletionPolicy: 'Retain' });
     await world.until(world.isRunning);
     expect(owners()).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
+  test.each([
+    ['delete', 'its deletion'],
+    ['get', 'the look at it'],
+  ])('a PodMonitor that was turned off goes, though %s fails once (%s)', async (failing) => {
+    await running({ monitoring: { podMonitor: true } });
+    expect(world.kube.all(KINDS.podMonitor)).toHaveLength(2);
+    let failures = 0;
+    world.kube.intercept = ({ verb, resource }) => {
+      if (verb !== failing || resource !== 'podmonitors' || failures > 0) return undefined;
+      failures += 1;
+      return Promise.reject(serverError(500));
+    };
+    world.change({ monitoring: { podMonitor: false } });
+    await world.until(() => failures > 0);
+    await world.until(() => world.kube.all(KINDS.podMonitor).length === 0);
+    await world.until(world.isRunning);
+    await world.operator();
+    const calls = world.kube.calls.length;
+    await world.operator();
+    const later = world.kube.calls.slice(calls).map(({ resource }) => resource);
+    expect(later).not.toContain('podmonitors');
   });
 
   test('without the right to the kinds of monitoring a cluster comes to be all the same', async () => {

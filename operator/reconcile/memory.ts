@@ -22,7 +22,7 @@ export class ClusterMemory {
   readonly #memos = new Map<string, Memo>();
   readonly #absentSinceMs = new Map<string, number>();
   readonly #zones = new Map<string, { readonly zone: Known<string>; readonly atMs: number }>();
-  /** Objects of kinds without a cache that were looked for, by key, at which generation. */
+  /** Objects that are not wanted and that were looked for in vain, by key, at which generation. */
   readonly #soughtAt = new Map<string, number>();
   #statusAnswer: Answer | null = null;
   #transferRefusedMs: readonly number[] = [];
@@ -72,10 +72,12 @@ export class ClusterMemory {
     return cached;
   }
 
-  noteSought(key: string, generation: number): boolean {
-    const isNew = this.#soughtAt.get(key) !== generation;
+  wasSought(key: string, generation: number): boolean {
+    return this.#soughtAt.get(key) === generation;
+  }
+
+  noteSought(key: string, generation: number): void {
     this.#soughtAt.set(key, generation);
-    return isNew;
   }
 
   absentSince(absent: readonly string[], nowMs: number): Readonly<Record<string, number>> {

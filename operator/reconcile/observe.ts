@@ -12,7 +12,7 @@ import { KINDS, kindOf } from '../kube/kinds.ts';
 import { KubeError } from '../kube/kube-error.ts';
 import type { Call, Kind, Kube, KubeObject, ObjectKey } from '../kube/types.ts';
 import { namesOf } from '../plan/pods.ts';
-import type { Known, LiveObject, PodFacts, Snapshot } from '../plan/types.ts';
+import type { ForeignObject, Known, LiveObject, PodFacts, Snapshot } from '../plan/types.ts';
 import {
   type Belonging,
   belongingOf,
@@ -95,7 +95,7 @@ export class Observer {
       applied: memory.applied(),
       live: Object.fromEntries(own.map(({ key, object }) => [key, liveOf(object)])),
       foreign: [
-        ...present(objects.map((found) => hindranceOf(cr, found))),
+        ...present(objects.map((found) => foreignOf(cr, found))),
         ...foreignPods(name, podObjects, sts),
       ],
       zones,
@@ -121,20 +121,22 @@ export class Observer {
     const isSought = cached === null && this.#mustSeek(cr, memory, { kind, key });
     const read = isSought ? await this.#seek(kind, at, call) : cached;
     const object = memory.freshest(key, read);
-    return object === null ? null : { key, kind, object, belonging: belongingOf(object, cr) };
+    const belonging = object === null ? null : belongingOf(object, cr);
+    if (isSought && belonging !== 'ours') memory.noteSought(key, cr.metadata.generation ?? 0);
+    return object === null || belonging === null ? null : { key, kind, object, belonging };
   }
 
   /**
    * A name that the cache does not have may be taken by an object without our labels, which an apply would
-   * take over; and monitoring has no cache, so it is read each time. What is not wanted is looked for once
-   * for each spec.
+   * take over; and monitoring has no cache, so it is read each time. What is not wanted is looked for, for
+   * each spec, until it has once been seen not to be there: what is ours goes, though its deletion may fail.
    */
   #mustSeek(
     { spec, metadata }: MiniKVCluster,
     memory: ClusterMemory,
     { kind, key }: { readonly kind: Kind; readonly key: string },
   ): boolean {
-    return wantsKind(spec, kind) || memory.noteSought(key, metadata.generation ?? 0);
+    return wantsKind(spec, kind) || !memory.wasSought(key, metadata.generation ?? 0);
   }
 
   /**
@@ -204,11 +206,10 @@ interface Found {
   readonly belonging: Belonging;
 }
 
-/** What stands in the way of an object of ours; null: it is ours itself, or its name is not wanted. */
-function hindranceOf({ spec }: MiniKVCluster, { key, kind, belonging }: Found): string | null {
+/** What stands in the place of an object of ours; null: it is ours itself, or its name is not wanted. */
+function foreignOf({ spec }: MiniKVCluster, { key, kind, belonging }: Found): ForeignObject | null {
   if (belonging === 'ours' || !wantsKind(spec, kind)) return null;
-  if (belonging === 'leaving') return key;
-  return `${key} (not made for this cluster: delete it, or give the cluster another name)`;
+  return { key, leaves: belonging === 'leaving' };
 }
 
 const present = <T>(values: readonly (T | null)[]): readonly T[] =>
@@ -255,14 +256,14 @@ const foreignPods = (
   name: string,
   pods: readonly KubeObject[],
   sts: Snapshot['sts'],
-): readonly string[] =>
+): readonly ForeignObject[] =>
   pods
     .filter((pod) => {
       const role = podFacts(name, pod)?.role;
       const controller = controllerOf(pod);
       return role !== undefined && controller !== null && controller !== sts[role]?.uid;
     })
-    .map((pod) => `Pod/${pod.metadata.name}`);
+    .map((pod) => ({ key: `Pod/${pod.metadata.name}`, leaves: true }));
 
 function absentIn(s: Omit<Snapshot, 'absentSinceMs'>): readonly string[] {
   const whole = { ...s, absentSinceMs: {} };
