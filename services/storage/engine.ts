@@ -196,6 +196,7 @@ class SegmentEngine implements StorageEngine {
       owner: new Uint8Array(0),
       sizeBytes: open.bytes,
       sound: true,
+      refused: false,
       stagedForMs: open.idleMs,
     };
   }

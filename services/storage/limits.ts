@@ -44,6 +44,10 @@ export const BROKEN_FILES_MAX = 16;
 export const SCAN_WINDOW_BYTES = 256 * KIB;
 /** Entries that compaction points to its output in one turn. */
 export const MOVES_A_TURN = 1024;
+/** Entries of the index that a walk over all of it looks at in one turn: a few ms. */
+export const ENTRIES_A_TURN = 16_384;
+/** Drops that a run of compaction lists to forget them; where they are more it walks the index. */
+export const DROPS_LISTED_MAX = 65_536;
 /** A sealed segment with a smaller dead share than this is left alone. */
 export const DEAD_RATIO_MIN = 0.3;
 /** Free space is measured again after so many milliseconds, once somebody stages. */

@@ -23,7 +23,8 @@ async function refused(): Promise<{ rig: StorageRig; engine: StorageEngine; valu
 describe('a copy whose head the disk refuses to read', () => {
   test('is told of without its owner, and counted once as a refused read', async () => {
     const { rig, engine, values } = await refused();
-    const told = { state: 'staged', owner: new Uint8Array(0), sizeBytes: 900, sound: false };
+    const owner = new Uint8Array(0);
+    const told = { state: 'staged', owner, sizeBytes: 900, sound: true, refused: true };
     expect(await engine.info(values[1]!.id)).toMatchObject(told);
     expect(await engine.info(values[1]!.id)).toMatchObject(told);
     expect(await rig.metrics.print()).toContain('{kind="refused_read"} 1');
@@ -42,6 +43,7 @@ describe('a copy whose head the disk refuses to read', () => {
     expect(owners.get(first!.id)).toEqual(first!.end.owner);
     expect(owners.get(second!.id)).toHaveLength(0);
     expect(owners.get(third!.id)).toEqual(third!.end.owner);
+    expect(listed.filter((copy) => copy.refused).map(({ copyId }) => copyId)).toEqual([second!.id]);
     const asked = await engine.staged(0, 10);
     expect(asked.map(({ copyId }) => copyId)).toEqual([first!.id, third!.id]);
     await engine.close();

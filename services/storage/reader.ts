@@ -74,13 +74,16 @@ export class Reader {
   /** What the record that staged a copy says; without owner where it does not verify or is refused. */
   async info(id: CopyId, copy: Copy, stagedForMs: number): Promise<CopyInfo> {
     const state = STATES[copy.state] ?? 'dropped';
-    const unknown = { copyId: id, state, txnId: NO_TXN, owner: new Uint8Array(0), stagedForMs };
+    const owner = new Uint8Array(0);
+    const unknown = { copyId: id, state, txnId: NO_TXN, owner, stagedForMs, refused: false };
     if (copy.state === DROPPED) return { ...unknown, sizeBytes: 0, sound: true };
     const head = await this.#headIfReadable(id, copy);
     const sizeBytes = this.#catalog.sizeOf(id, copy);
     if (head === null) return { ...unknown, sizeBytes, sound: false };
-    const { txnId: txn, owner, sizeBytes: size } = decodeCopyMeta(head);
-    return { ...unknown, txnId: txn, owner, sizeBytes: size, sound: !copy.unsound };
+    if (head === 'refused') return { ...unknown, sizeBytes, sound: !copy.unsound, refused: true };
+    const meta = decodeCopyMeta(head);
+    const known = { txnId: meta.txnId, owner: meta.owner, sizeBytes: meta.sizeBytes };
+    return { ...unknown, ...known, sound: !copy.unsound };
   }
 
   /** The digest that was staged, or null where the record cannot be read. */
@@ -179,16 +182,17 @@ export class Reader {
   }
 
   /**
-   * The head, or null; nobody who asks about many copies is held up by one that the disk refuses. A read
-   * that is refused once says nothing: a copy that is called bad may be the only one.
+   * The head, or null where what was read is none; nobody who asks about many copies is held up by one that
+   * the disk refuses. A refusal, however often in one moment, says nothing: a copy that is called bad may be
+   * the only one.
    */
-  async #headIfReadable(id: CopyId, copy: Copy): Promise<Head | null> {
+  async #headIfReadable(id: CopyId, copy: Copy): Promise<Head | 'refused' | null> {
     try {
       return await this.#head(id, copy).catch(() => this.#head(id, copy));
     } catch (error) {
       if (isShortage(error)) throw error;
       this.#options.onRefused(copy, asError(error).message);
-      return null;
+      return 'refused';
     }
   }
 

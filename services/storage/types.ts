@@ -44,12 +44,14 @@ export interface StageChunk {
 export interface CopyInfo {
   readonly copyId: CopyId;
   readonly state: CopyState;
-  /** All zeros, and the owner empty, where no record says it: open, dropped and unsound copies. */
+  /** All zeros, and the owner empty, where no record says it: open, dropped, unsound and refused copies. */
   readonly txnId: TxnId;
   readonly owner: Uint8Array;
   readonly sizeBytes: number;
-  /** False where a chunk is known unsound, or the disk refuses its record: the copy is bad, not absent. */
+  /** False where its bytes are known to be bad, or its record was read and does not verify. */
   readonly sound: boolean;
+  /** The disk did not let its record be read just now: its owner is missing here, and nothing else is known. */
+  readonly refused: boolean;
   /** Milliseconds since it was staged in this life of the process; Infinity from before. */
   readonly stagedForMs: number;
 }

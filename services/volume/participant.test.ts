@@ -5,7 +5,7 @@ import { KvError } from '../common/errors.ts';
 import { bytesOfHex, diskId, session } from '../common/ids.ts';
 import type { DataReply, DataRequest } from '../rpc/generated/volume.ts';
 import type { StorageEngine } from '../storage/types.ts';
-import { StorageRig, type Value } from '../testing/storage-rig.ts';
+import { StorageRig, turns, type Value } from '../testing/storage-rig.ts';
 import { answer, type OpenCopies, type ParticipantParts, type SessionView } from './participant.ts';
 import { Unnamed } from './unnamed.ts';
 
@@ -263,19 +263,46 @@ describe('answer', () => {
     expect(reply).toMatchObject({ value: { conditions: [2] } });
   });
 
-  test('a copy whose record cannot be read again and again is bad, and no other one is', async () => {
+  test('refusals of a moment condemn nobody: the copies are sound during them and after', async () => {
     const { rig, engine, desk: d } = await desk();
-    const [first, second] = [await rig.whole(engine, 900), await rig.whole(engine, 900)];
-    const check: RequestBody = {
-      $case: 'checkCopies',
-      value: { copyIds: [hex(first.id), hex(second.id)], endsWalkOf: 0 },
-    };
-    const [file = ''] = await rig.segments();
-    // It may be the only one: a read that is refused once says nothing of it.
-    rig.disk.failNext('read', '.seg');
+    const values = [await rig.whole(engine, 900), await rig.whole(engine, 900)];
+    const check = checkOf(values);
+    // Both looks at both heads.
+    for (let i = 0; i < 4; i += 1) rig.disk.failNext('read', '.seg');
     expect(await d.ask(check)).toMatchObject({ value: { conditions: [0, 0] } });
-    const at = Buffer.from(await rig.bytesOf(file)).indexOf(first.end.owner);
+    expect(await rig.metrics.print()).toMatch(/\{kind="refused_read"\} 2/);
+    expect(await d.ask(check)).toMatchObject({ value: { conditions: [0, 0] } });
+  });
+
+  test('a copy whose record cannot be read is bad once scrub has said so, and no other one is', async () => {
+    const { rig, engine, desk: d } = await desk();
+    const values = [await rig.whole(engine, 9000), await rig.whole(engine, 9000)];
+    const check = checkOf(values);
+    const [file = ''] = await rig.segments();
+    const at = Buffer.from(await rig.bytesOf(file)).indexOf(values[0]!.end.owner);
     rig.disk.refuse(file, at, 1);
+    // It may be the only one.
+    expect(await d.ask(check)).toMatchObject({ value: { conditions: [0, 0] } });
+    const scrubbed = engine.scrub(1e9, new AbortController().signal);
+    for (let i = 0; i < 20; i += 1) {
+      await turns(5);
+      await rig.clock.advance(1000);
+    }
+    await scrubbed;
     expect(await d.ask(check)).toMatchObject({ value: { conditions: [2, 0] } });
   });
+
+  test('a copy whose head was read and does not verify is bad', async () => {
+    const { rig, engine, desk: d } = await desk();
+    const values = [await rig.whole(engine, 900), await rig.whole(engine, 900)];
+    const [file = ''] = await rig.segments();
+    const at = Buffer.from(await rig.bytesOf(file)).indexOf(values[1]!.end.owner);
+    rig.disk.flipBit(file, at);
+    expect(await d.ask(checkOf(values))).toMatchObject({ value: { conditions: [0, 2] } });
+  });
+});
+
+const checkOf = (values: readonly Value[]): RequestBody => ({
+  $case: 'checkCopies',
+  value: { copyIds: values.map(({ id }) => hex(id)), endsWalkOf: 0 },
 });

@@ -340,7 +340,10 @@ async function checkCopies(
   return { $case: 'conditions', value: { disk, session, conditions } };
 }
 
-/** An open copy was never voted, so whoever names it names one that is not there. */
+/**
+ * An open copy was never voted, so whoever names it names one that is not there. What the disk refuses to
+ * show is no worse than the index has it: scrub looks again, and later, before it calls anything bad.
+ */
 async function conditionOf({ engine, unnamed }: ParticipantParts, id: CopyId): Promise<number> {
   const info = await engine.info(id);
   if (info === undefined || info.state === 'open' || info.state === 'dropped') return ABSENT;
@@ -355,7 +358,7 @@ function rowOf(info: CopyInfo) {
     txnId: Buffer.from(info.txnId, 'hex'),
     owner: info.owner,
     sizeBytes: info.sizeBytes,
-    sound: info.sound,
+    sound: info.sound && !info.refused,
   };
 }
 

@@ -168,6 +168,7 @@ const info = (id: string): CopyInfo => ({
   owner: new Uint8Array([107]),
   sizeBytes: 1,
   sound: true,
+  refused: false,
   stagedForMs: 0,
 });
 

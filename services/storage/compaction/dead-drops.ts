@@ -6,11 +6,12 @@
  */
 import { type Clock, nextTurn } from '../../common/clock.ts';
 import { DROPPED } from '../copy-state.ts';
-import type { Catalog, DropPlace } from '../index/catalog.ts';
+import type { Catalog } from '../index/catalog.ts';
 import { unpackCopy } from '../index/entry.ts';
-import { idOf } from '../index/key.ts';
+import type { Key, Slot } from '../index/key.ts';
 import type { SegmentInfo } from '../index/segments.ts';
-import { DEAD_RATIO_MIN } from '../limits.ts';
+import { DEAD_RATIO_MIN, ENTRIES_A_TURN } from '../limits.ts';
+import type { MetDrops } from './met-drops.ts';
 import { deadRatio } from './plan.ts';
 
 /** What a segment holds as if it were the only one to go. */
@@ -19,6 +20,8 @@ export interface Survey {
   readonly isSound: boolean;
   /** Bytes of records that would have to move. */
   readonly neededBytes: number;
+  /** Drops that would be needed no more. */
+  readonly deadDrops: MetDrops;
 }
 
 export interface DeadDropsComponents {
@@ -32,8 +35,6 @@ interface Limits {
   readonly roomBytes: number;
 }
 
-/** Entries of the index that are looked at in one turn. */
-const ENTRIES_A_TURN = 16_384;
 /** So many of the files must have come or gone: each then pays for a bounded number of reads. */
 const CHANGED_SHARE = 1 / 8;
 
@@ -71,10 +72,12 @@ export class DeadDrops {
     if (segments.changes === this.#changesSeen) return [];
     this.#changesSeen = segments.changes;
     const dropBytes = new Map<number, number>();
-    for (const drops of dropsOf(catalog)) {
-      for (const { segment, recordBytes } of drops) {
-        dropBytes.set(segment, (dropBytes.get(segment) ?? 0) + recordBytes);
-      }
+    const weigh = (_: Key, slot: Slot): number => {
+      const { state, segment, recordBytes } = unpackCopy(slot);
+      if (state === DROPPED) dropBytes.set(segment, (dropBytes.get(segment) ?? 0) + recordBytes);
+      return 1;
+    };
+    for (const _ of catalog.tables.copies.portions(ENTRIES_A_TURN, weigh)) {
       await nextTurn(clock);
       if (signal?.aborted === true) return [];
     }
@@ -86,38 +89,4 @@ export class DeadDrops {
     const heavy = segments.all().filter(isHeavy);
     return heavy.map(({ segment }) => segment).sort((a, b) => a - b);
   }
-}
-
-/**
- * Forgets the drops whose records stand in these segments still: what is needed has moved. The index is
- * walked because a list of them could weigh more than the index.
- */
-export async function forgetDropsIn(
-  { catalog, clock }: Pick<DeadDropsComponents, 'catalog' | 'clock'>,
-  segments: ReadonlySet<number>,
-): Promise<void> {
-  for (const drops of dropsOf(catalog)) {
-    for (const drop of drops) if (segments.has(drop.segment)) catalog.forgetDrop(drop);
-    await nextTurn(clock);
-  }
-}
-
-type PlacedDrop = DropPlace & { readonly recordBytes: number };
-
-/** All drops that the index knows, a turn's worth at a time: it may change between. */
-function* dropsOf(catalog: Catalog): Generator<readonly PlacedDrop[]> {
-  let drops: PlacedDrop[] = [];
-  let seen = 0;
-  for (const entries of catalog.tables.copies.partitions()) {
-    for (const [key, slot] of entries) {
-      seen += 1;
-      const { state, segment, offset, recordBytes } = unpackCopy(slot);
-      if (state === DROPPED) drops.push({ copyId: idOf(key), segment, offset, recordBytes });
-    }
-    if (seen < ENTRIES_A_TURN) continue;
-    yield drops;
-    drops = [];
-    seen = 0;
-  }
-  yield drops;
 }

@@ -59,6 +59,21 @@ test('what needs room waits for it, dead segments beside it do not', async () =>
   await engine.close();
 });
 
+test('a disk that has no room even for a removal ends the volume, since the index has let the segment go', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096 });
+  rig.wrap = (disk) =>
+    new PowerCut(disk, Number.POSITIVE_INFINITY, async (change, path) => {
+      const isRemoval = change === 'remove' && path.endsWith('.seg');
+      if (isRemoval) await Promise.reject(new KvError('NO_SPACE', 'no room to remove it'));
+    }).disk;
+  const engine = await rig.open();
+  const dead = await rig.whole(engine, 3900);
+  await rig.whole(engine, 1000);
+  await engine.drop(dead.id);
+  await expect(engine.compactOnce()).rejects.toMatchObject({ code: 'DISK_FAILED' });
+  expect(rig.failures).toHaveLength(1);
+});
+
 test.each(['open', 'write', 'sync'] as const)(
   'a disk that is found full by the %s of an output is no failure',
   async (call) => {

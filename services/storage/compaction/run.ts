@@ -6,7 +6,7 @@
  * because it could not be read. On a full disk only what needs no new segment goes.
  */
 import { copyOf } from '../../common/bytes.ts';
-import { type Clock, nextTurn, sleep } from '../../common/clock.ts';
+import { type Clock, sleep } from '../../common/clock.ts';
 import { asError, KvError } from '../../common/errors.ts';
 import { failpoint } from '../../common/failpoint.ts';
 import type { Random } from '../../common/random.ts';
@@ -17,7 +17,7 @@ import { COMMITTED } from '../copy-state.ts';
 import type { DamageLog } from '../damage.ts';
 import type { Catalog } from '../index/catalog.ts';
 import type { SegmentInfo } from '../index/segments.ts';
-import { COPY_BYTES_MAX, MOVES_A_TURN } from '../limits.ts';
+import { COPY_BYTES_MAX } from '../limits.ts';
 import type { StorageMetrics } from '../metrics.ts';
 import {
   type Draft,
@@ -30,7 +30,9 @@ import {
 import type { SegmentFiles } from '../segment/files.ts';
 import { SEGMENT_HEADER_BYTES } from '../segment/header.ts';
 import { type Scanned, scanSegment } from '../segment/scan.ts';
-import { DeadDrops, forgetDropsIn, type Survey } from './dead-drops.ts';
+import { DeadDrops, type Survey } from './dead-drops.ts';
+import { inTurns } from './in-turns.ts';
+import { MetDrops } from './met-drops.ts';
 import { CompactionOutput } from './output.ts';
 import { planCompaction } from './plan.ts';
 import { roomBeside } from './room.ts';
@@ -66,10 +68,12 @@ interface Run {
   readonly victims: ReadonlySet<number>;
   readonly output: CompactionOutput;
   readonly moves: Move[];
-  /** Some drops are needed no more once the victims are gone. */
-  hasDeadDrops: boolean;
+  /** Drops that are needed no more once the victims are gone. */
+  readonly deadDrops: MetDrops;
   keptBytes: number;
   damaged: boolean;
+  /** The index means the new segment: only a removed old one makes the two agree. */
+  isSwitched: boolean;
 }
 
 /** What the rest of the engine has to do with one step. */
@@ -148,7 +152,7 @@ export class Compaction {
       await options.placed();
       return await this.#finish(run, options.signal);
     } catch (error) {
-      if (!isNoSpace(error) || output.isPublishing) throw error;
+      if (!isNoSpace(error) || output.isPublishing || run.isSwitched) throw error;
       await output.discard();
       this.#parts.logger.warn({ victims }, 'no room for a compacted segment');
       return this.#removeDead(victims, options.signal);
@@ -166,9 +170,10 @@ export class Compaction {
       victims: new Set(victims),
       output,
       moves: [],
-      hasDeadDrops: false,
+      deadDrops: new MetDrops(),
       keptBytes: 0,
       damaged: false,
+      isSwitched: false,
     };
   }
 
@@ -201,10 +206,10 @@ export class Compaction {
     for (const victim of victims) {
       const info = catalog.segments.get(victim);
       if (info === undefined) continue;
-      const { isSound, neededBytes } = await this.#survey(info, signal);
+      const { isSound, neededBytes, deadDrops } = await this.#survey(info, signal);
       if (signal?.aborted === true) return removed;
       if (!isSound || neededBytes > 0) continue;
-      await forgetDropsIn(this.#parts, new Set([victim]));
+      await deadDrops.forget(this.#parts, new Set([victim]));
       catalog.segments.remove(victim);
       await files.remove([victim]);
       removed = true;
@@ -215,19 +220,21 @@ export class Compaction {
   async #survey(info: SegmentInfo, signal?: AbortSignal): Promise<Survey> {
     const { catalog } = this.#parts;
     const alone = new Set([info.segment]);
+    const deadDrops = new MetDrops();
     let neededBytes = 0;
     let isSound = true;
     const visit = (scanned: Scanned): void => {
       isSound &&= scanned.kind === 'record';
       if (scanned.kind === 'bad-bytes' || !catalog.isLive(scanned.head)) return;
       const { head } = scanned;
-      if (!this.#isDeadDrop(head, alone)) neededBytes += head.recordBytes;
+      if (this.#isDeadDrop(head, alone)) deadDrops.add(head);
+      else neededBytes += head.recordBytes;
     };
     const onRefused = (): void => {
       isSound = false;
     };
     await this.#scan(info, { visit, onRefused, ...(signal && { signal }) });
-    return { isSound, neededBytes };
+    return { isSound, neededBytes, deadDrops };
   }
 
   async #copyLive(victim: number, run: Run, signal?: AbortSignal): Promise<void> {
@@ -270,6 +277,8 @@ export class Compaction {
   #meetBadBytes(segment: number, bytes: { offset: number; end: number }, run: Run): void {
     const { catalog, damage } = this.#parts;
     const { offset, end } = bytes;
+    // It stays in any case; the scrub tells of each place.
+    if (run.damaged) return;
     const ids = catalog.copiesWithin(segment, offset, end);
     if (ids.length === 0) return;
     damage.corrupt({ segment, offset, why: 'no record verifies here, met by compaction' });
@@ -288,7 +297,7 @@ export class Compaction {
       this.#giveUp(segment, run, 'wrong checksum');
       return;
     }
-    if (this.#isDeadDrop(head, run.victims)) run.hasDeadDrops = true;
+    if (this.#isDeadDrop(head, run.victims)) run.deadDrops.add(head);
     else this.#move(head, scanned.data, run);
   }
 
@@ -323,7 +332,7 @@ export class Compaction {
     const { files, catalog } = this.#parts;
     const victims = [...run.victims];
     /* Without drops files can go one by one; with some, several go safely only behind one that names them. */
-    const isAnyOrder = victims.length === 1 || !run.hasDeadDrops;
+    const isAnyOrder = victims.length === 1 || run.deadDrops.isEmpty;
     const empty = run.moves.length === 0 && run.keptBytes === 0 && isAnyOrder;
     if (empty) {
       await run.output.discard();
@@ -334,10 +343,15 @@ export class Compaction {
       failpoint('compaction.published');
       this.#addOutput(run);
     }
+    run.isSwitched = true;
+    /*
+     * Until all of them point to the output old and new files are there, and a copy that is dropped
+     * meanwhile is not live any more when its turn comes.
+     */
     await inTurns(this.#parts.clock, run.moves, ({ head, offset, settled }) => {
       catalog.move(head, { segment: run.output.header.segment, offset, settled });
     });
-    if (run.hasDeadDrops) await forgetDropsIn(this.#parts, run.victims);
+    await run.deadDrops.forget(this.#parts, run.victims);
     for (const victim of victims) catalog.segments.remove(victim);
     failpoint('compaction.switched');
     await files.remove(victims);
@@ -384,21 +398,6 @@ export class Compaction {
 }
 
 const NO_BYTES = new Uint8Array(0);
-
-/**
- * Some entries of the index a turn: until all of them point to the output, old and new files are there, and
- * a copy that is dropped meanwhile is not live any more when its turn comes.
- */
-async function inTurns<T>(
-  clock: Clock,
-  items: readonly T[],
-  change: (item: T) => void,
-): Promise<void> {
-  for (const [i, item] of items.entries()) {
-    if (i % MOVES_A_TURN === MOVES_A_TURN - 1) await nextTurn(clock);
-    change(item);
-  }
-}
 
 /** The head without its hold on the window that it was read from. */
 const withoutBuffer = (head: Head): Head => ({ ...head, meta: copyOf(head.meta) });

@@ -66,9 +66,24 @@ export class Table {
     for (const partition of this.#partitions) yield* entriesOf(partition);
   }
 
-  /** The entries of one partition after the other; between two of them the table may change. */
-  *partitions(): Generator<Iterable<readonly [Key, Slot]>> {
-    for (const partition of this.#partitions) yield entriesOf(partition);
+  /**
+   * All entries, some partitions at a time; between two portions the table may change. `pick` takes what it
+   * wants of an entry into `found` and answers how many entries it has looked at for that.
+   */
+  *portions<T>(
+    entries: number,
+    pick: (key: Key, slot: Slot, found: T[]) => number,
+  ): Generator<readonly T[]> {
+    let found: T[] = [];
+    let seen = 0;
+    for (const partition of this.#partitions) {
+      for (const [key, slot] of entriesOf(partition)) seen += pick(key, slot, found);
+      if (seen < entries) continue;
+      yield found;
+      found = [];
+      seen = 0;
+    }
+    yield found;
   }
 
   /** The first `limit` entries after `after` that `wanted` likes, in the order of ids. */
