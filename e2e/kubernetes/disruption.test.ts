@@ -12,9 +12,14 @@ const PAUSE_MS_MAX = 2_000;
 const SETTLE_MS = 90_000;
 const HAND_OVER_MS = 30_000;
 const LEADER_ROUNDS = [1, 2, 3];
-const CONDITIONS = ['Ready', 'QuorumHealthy'].map(
-  (type) => `${type}={.object.status.conditions[?(@.type=="${type}")].status}`,
-);
+const conditionOf = (type: string, field: 'status' | 'reason'): string =>
+  `${type}={.object.status.conditions[?(@.type=="${type}")].${field}}`;
+/** The first is there to be read in a failure. */
+const CONDITIONS = [
+  conditionOf('Available', 'reason'),
+  conditionOf('Ready', 'status'),
+  conditionOf('QuorumHealthy', 'status'),
+];
 
 let namespace: Namespace;
 let cluster: MinikvCluster;
