@@ -5,28 +5,19 @@ import { digestOf } from '../common/digest.ts';
 import { KvError } from '../common/errors.ts';
 import { copyId, diskId, hexOf, session, txnId } from '../common/ids.ts';
 import type { DataReplies, DataRequest, DataRequests } from '../rpc/generated/volume.ts';
-import type { Introduction } from '../rpc/hello.ts';
 import { helloTo } from '../rpc/hello.ts';
 import type { LinkOptions } from '../rpc/link.ts';
 import type { Link, StreamEvents } from '../rpc/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { FakeVolumes } from '../testing/fake-volumes.ts';
+import { introductionOf } from '../testing/introductions.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { LIMITS } from './limits.ts';
 import { VolumeStreams } from './volume-client.ts';
 
 const COPY = copyId('1'.repeat(32));
 const TXN = txnId('2'.repeat(32));
-const self: Introduction = {
-  clusterId: 'c'.repeat(32),
-  role: 'coordinator',
-  name: 'c1',
-  from: 1,
-  bootId: 1,
-  address: '',
-  httpAddress: '',
-  version: '1',
-};
+const self = introductionOf('coordinator', 1);
 
 /** The far end of one link, played by the test. */
 class FarEnd implements Link {

@@ -1,27 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
 import { diskId, logIndex, NOBODY, nodeId, session } from '../common/ids.ts';
 import type { CoordinatorFrame, Heartbeat, VolumeFrame } from '../rpc/generated/registry.ts';
-import type { Introduction } from '../rpc/hello.ts';
 import { helloTo } from '../rpc/hello.ts';
 import type { StreamEvents } from '../rpc/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { noMetrics } from '../testing/coordinator-world.ts';
 import { FakeConsensus } from '../testing/fake-consensus.ts';
+import { introductionOf } from '../testing/introductions.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { MemoryMetadata } from '../testing/memory-metadata.ts';
 import { RegistryService } from './grpc/registry-service.ts';
 import { VolumeRegistry } from './volume-registry.ts';
 
-const self: Introduction = {
-  clusterId: 'c'.repeat(32),
-  role: 'coordinator',
-  name: 'c1',
-  from: 1,
-  bootId: 1,
-  address: '',
-  httpAddress: '',
-  version: '1',
-};
+const self = introductionOf('coordinator', 1);
 
 /** A volume at the far end of a registry stream. */
 class Volume {

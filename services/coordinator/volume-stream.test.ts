@@ -3,24 +3,16 @@ import { KvError } from '../common/errors.ts';
 import { diskId } from '../common/ids.ts';
 import { KIB, SECOND_MS } from '../common/units.ts';
 import type { DataReplies, DataRequests } from '../rpc/generated/volume.ts';
-import { helloTo, type Introduction } from '../rpc/hello.ts';
+import { helloTo } from '../rpc/hello.ts';
 import type { LinkOptions } from '../rpc/link.ts';
 import type { Link, StreamEvents } from '../rpc/types.ts';
 import { silentLogger } from '../telemetry/logger.ts';
+import { introductionOf } from '../testing/introductions.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { LIMITS } from './limits.ts';
 import { type RequestBody, VolumeStream } from './volume-stream.ts';
 
-const self: Introduction = {
-  clusterId: 'c'.repeat(32),
-  role: 'coordinator',
-  name: 'c1',
-  from: 1,
-  bootId: 1,
-  address: '',
-  httpAddress: '',
-  version: '1',
-};
+const self = introductionOf('coordinator', 1);
 const VALUE_BYTES = 256 * KIB;
 const WRITE_MS = 30 * SECOND_MS;
 

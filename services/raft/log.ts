@@ -34,6 +34,7 @@ export class RaftLog {
     this.#applying = applied;
     this.#applied = applied;
     this.unstable = new Unstable(base.index + entries.length);
+    // What it begins with is on the disk.
     this.#undurableBytes = 0;
   }
 

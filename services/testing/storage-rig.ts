@@ -63,6 +63,11 @@ export async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Compacts until nothing is worth it. */
+export async function compactAll(engine: StorageEngine): Promise<void> {
+  while (await engine.compactOnce()) await turns(1);
+}
+
 /** Metrics without a registry: hundreds of engines are opened in one test. */
 export class CountingMetrics implements Metrics {
   readonly contentType = 'text/plain';

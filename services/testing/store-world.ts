@@ -34,6 +34,7 @@ import { DataService } from '../volume/data-service.ts';
 import { Unnamed } from '../volume/unnamed.ts';
 import { drain, noMetrics, pieces } from './coordinator-world.ts';
 import { FakeConsensus } from './fake-consensus.ts';
+import { introductionOf } from './introductions.ts';
 import { ManualClock } from './manual-clock.ts';
 import { MemoryMetadata } from './memory-metadata.ts';
 import { CountingMetrics } from './storage-rig.ts';
@@ -387,9 +388,4 @@ function pipe(
   far = ends.accept(wire(() => near));
   near = ends.onOpen(wire(() => far));
   return { connected: true, redial: () => undefined, close: cut };
-}
-
-function introductionOf(role: 'coordinator' | 'volume', from: number): Introduction {
-  const fixed = { bootId: 1, address: '', version: '', httpAddress: '' };
-  return { clusterId: 'c'.repeat(32), role, name: `${role}-${from}`, from, ...fixed };
 }

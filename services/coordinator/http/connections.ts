@@ -1,7 +1,7 @@
 /**
- * The sockets of one listener: how many there may be, and what is answered where the parser gives up before there is a
- * request. Bytes are written to a socket only when they cannot be taken for the answer of an earlier
- * request that is still being served.
+ * The sockets of one listener: how many there may be, whose turn it is on each, and what is answered where
+ * the parser gives up before there is a request. Bytes are written to a socket only when they cannot be taken
+ * for the answer of an earlier request that is still being served.
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { present } from '../../common/assert.ts';
 import { KvError } from '../../common/errors.ts';
 import { PowerCut } from '../../testing/power-cut.ts';
-import { outcomeOf, StorageRig, turns, type Value } from '../../testing/storage-rig.ts';
+import { compactAll, outcomeOf, StorageRig, turns, type Value } from '../../testing/storage-rig.ts';
 import { MOVES_A_TURN } from '../limits.ts';
 import { SEGMENT_HEADER_BYTES } from '../segment/header.ts';
 import type { StorageEngine } from '../types.ts';
@@ -74,10 +74,6 @@ async function mixture(rig: StorageRig): Promise<{
   for (const { id } of dropped) await engine.drop(id);
   await rig.whole(engine, 3000);
   return { engine, kept, committed, dropped };
-}
-
-async function compactAll(engine: StorageEngine): Promise<void> {
-  while (await engine.compactOnce()) await turns(1);
 }
 
 async function expectMixture(

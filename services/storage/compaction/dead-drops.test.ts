@@ -4,12 +4,8 @@
  */
 import { expect, test } from '@jest/globals';
 import { PowerCut } from '../../testing/power-cut.ts';
-import { outcomeOf, StorageRig, turns, type Value } from '../../testing/storage-rig.ts';
+import { compactAll, outcomeOf, StorageRig, turns, type Value } from '../../testing/storage-rig.ts';
 import type { StorageEngine } from '../types.ts';
-
-async function compactAll(engine: StorageEngine): Promise<void> {
-  while (await engine.compactOnce()) await turns(1);
-}
 
 async function wholes(
   rig: StorageRig,

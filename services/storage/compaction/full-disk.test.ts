@@ -2,12 +2,8 @@
 import { expect, test } from '@jest/globals';
 import { KvError } from '../../common/errors.ts';
 import { PowerCut } from '../../testing/power-cut.ts';
-import { outcomeOf, StorageRig, turns, type Value } from '../../testing/storage-rig.ts';
+import { compactAll, outcomeOf, StorageRig, turns, type Value } from '../../testing/storage-rig.ts';
 import type { StorageEngine } from '../types.ts';
-
-async function compactAll(engine: StorageEngine): Promise<void> {
-  while (await engine.compactOnce()) await turns(1);
-}
 
 /** Sealed segments: some wholly dead, one of which a third lives. */
 async function halfDead(
@@ -71,6 +67,20 @@ test('a disk that has no room even for a removal ends the volume, since the inde
   await rig.whole(engine, 1000);
   await engine.drop(dead.id);
   await expect(engine.compactOnce()).rejects.toMatchObject({ code: 'DISK_FAILED' });
+  expect(rig.failures).toHaveLength(1);
+});
+
+test('nor is there a way back once the output may have its name', async () => {
+  const rig = new StorageRig({ segmentBytes: 4096 });
+  let isCompacting = false;
+  rig.wrap = (disk) =>
+    new PowerCut(disk, Number.POSITIVE_INFINITY, async (change, path) => {
+      const isNaming = isCompacting && change === 'syncFolder' && path.endsWith('/segments');
+      if (isNaming) await Promise.reject(new KvError('NO_SPACE', 'no room for its name'));
+    }).disk;
+  const { engine } = await halfDead(rig, 0);
+  isCompacting = true;
+  await expect(compactAll(engine)).rejects.toMatchObject({ code: 'DISK_FAILED' });
   expect(rig.failures).toHaveLength(1);
 });
 

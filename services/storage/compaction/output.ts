@@ -22,7 +22,6 @@ export class CompactionOutput {
   #written = SEGMENT_HEADER_BYTES;
   #waiting: Draft[] = [];
   #waitingBytes = 0;
-  #publishing = false;
 
   constructor(disk: Disk, options: { readonly path: string; readonly header: SegmentHeader }) {
     this.#disk = disk;
@@ -32,11 +31,6 @@ export class CompactionOutput {
 
   get bytes(): number {
     return this.#written + this.#waitingBytes;
-  }
-
-  /** It may have its name by now: there is no way back. */
-  get isPublishing(): boolean {
-    return this.#publishing;
   }
 
   /** Begins the file, where the first write has not. */
@@ -84,7 +78,6 @@ export class CompactionOutput {
   }
 
   publish(): Promise<void> {
-    this.#publishing = true;
     return publishPrepared(this.#disk, this.#path + ASIDE_SUFFIX, this.#path);
   }
 

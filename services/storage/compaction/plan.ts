@@ -44,20 +44,19 @@ export function planCompaction(
   const merge = small.length >= SMALL_COUNT_MIN;
   const worth = open.filter((shape) => isDead(shape) || (merge && small.includes(shape)));
   worth.sort((a, b) => deadRatio(b) - deadRatio(a) || a.segment - b.segment);
-  const victims: number[] = [];
+  const victims: SegmentShape[] = [];
   let bytes = 0;
   for (const shape of worth) {
     const needed = shape.liveBytes + shape.keptBytes;
     if (bytes + needed > Math.max(0, limits.roomBytes)) continue;
     if (victims.length > 0 && bytes + needed > limits.segmentBytes) break;
     if (victims.length === VICTIMS_MAX) break;
-    victims.push(shape.segment);
+    victims.push(shape);
     bytes += needed;
   }
   /* A small one by itself would only become another small one. */
-  const [only] = worth.filter(({ segment }) => segment === victims[0]);
-  if (victims.length === 1 && only !== undefined && !isDead(only)) return [];
-  return victims.sort((a, b) => a - b);
+  if (victims.length === 1 && !victims.every(isDead)) return [];
+  return victims.map(({ segment }) => segment).sort((a, b) => a - b);
 }
 
 const isDead = (shape: SegmentShape): boolean =>

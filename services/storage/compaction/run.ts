@@ -72,8 +72,8 @@ interface Run {
   readonly deadDrops: MetDrops;
   keptBytes: number;
   damaged: boolean;
-  /** The index means the new segment: only a removed old one makes the two agree. */
-  isSwitched: boolean;
+  /** There is no way back: the output may have its name, or the index may have let victims go. */
+  isFinal: boolean;
 }
 
 /** What the rest of the engine has to do with one step. */
@@ -147,13 +147,12 @@ export class Compaction {
 
   async #replace(victims: readonly number[], options: StepOptions): Promise<boolean> {
     const run = this.#begin(victims);
-    const { output } = run;
     try {
       await options.placed();
       return await this.#finish(run, options.signal);
     } catch (error) {
-      if (!isNoSpace(error) || output.isPublishing || run.isSwitched) throw error;
-      await output.discard();
+      if (!isNoSpace(error) || run.isFinal) throw error;
+      await run.output.discard();
       this.#parts.logger.warn({ victims }, 'no room for a compacted segment');
       return this.#removeDead(victims, options.signal);
     }
@@ -173,7 +172,7 @@ export class Compaction {
       deadDrops: new MetDrops(),
       keptBytes: 0,
       damaged: false,
-      isSwitched: false,
+      isFinal: false,
     };
   }
 
@@ -336,14 +335,15 @@ export class Compaction {
     const empty = run.moves.length === 0 && run.keptBytes === 0 && isAnyOrder;
     if (empty) {
       await run.output.discard();
+      run.isFinal = true;
     } else {
       await run.output.finish();
       failpoint('compaction.prepared');
+      run.isFinal = true;
       await run.output.publish();
       failpoint('compaction.published');
       this.#addOutput(run);
     }
-    run.isSwitched = true;
     /*
      * Until all of them point to the output old and new files are there, and a copy that is dropped
      * meanwhile is not live any more when its turn comes.

@@ -227,18 +227,16 @@ export class Catalog {
   copiesWithin(segment: number, offset: number, end: number): readonly CopyId[] {
     const isWithin = (place: Pick<Chunk, 'segment' | 'offset'> | undefined): boolean =>
       place?.segment === segment && place.offset >= offset && place.offset < end;
+    const hasChunkWithin = (key: Key, chunkCount: number): boolean => {
+      for (let no = 0; no < chunkCount; no += 1) if (isWithin(this.#chunkAt(key, no))) return true;
+      return false;
+    };
     const found: CopyId[] = [];
     for (const [key, slot] of this.#copies.entries()) {
-      const { chunkCount } = unpackCopy(slot);
-      let isHit = isWithin(slot);
-      for (let no = 0; no < chunkCount && !isHit; no += 1) isHit = isWithin(this.#chunkAt(key, no));
-      if (isHit) found.push(idOf(key));
+      if (isWithin(slot) || hasChunkWithin(key, unpackCopy(slot).chunkCount)) found.push(idOf(key));
     }
     for (const [id, { chunkCount }] of this.#open) {
-      const key = keyOf(id);
-      let isHit = false;
-      for (let no = 0; no < chunkCount && !isHit; no += 1) isHit = isWithin(this.#chunkAt(key, no));
-      if (isHit) found.push(id);
+      if (hasChunkWithin(keyOf(id), chunkCount)) found.push(id);
     }
     return found;
   }
